@@ -1,0 +1,119 @@
+# The tasks of a checkout; `make` lists them. Each sets up what it needs, in .venv, and is quick when nothing changed.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-print-directory
+
+BIN := .venv/bin
+ARGS ?=
+WORKERS ?= 2
+# Where to find a Chromium for the browser tests: a path, or names to look for on PATH.
+CHROMIUM ?= chromium chromium-browser google-chrome google-chrome-stable
+
+export PYTHONNOUSERSITE := 1
+unexport PYTHONPATH PYTHONHOME
+
+##@ Use
+
+.PHONY: demo
+demo: .venv/run.stamp ## start a server with the simulated model; make demo ARGS=--script plays the story in the terminal
+	@$(BIN)/tokentape demo $(ARGS)
+
+##@ Develop
+
+.PHONY: test
+test: .venv/dev.stamp programs ## check, then run every test except the soak tests; ARGS go to pytest
+	@$(MAKE) --keep-going check
+	@$(with-programs) $(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
+	@echo "Checks and tests passed."
+
+.PHONY: check
+check: format-check lint types layers spelling dependencies repository ## everything that can be judged without running tokentape
+
+.PHONY: fmt
+fmt: .venv/dev.stamp ## format the code and mend what the linter can mend
+	@$(BIN)/ruff check --quiet --fix-only .
+	@$(BIN)/ruff format .
+
+.PHONY: bench
+bench: .venv/dev.stamp ## run the benchmarks (benchmarks/*.py) one after another; ARGS go to each
+	@set -e; for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file" $(ARGS); done
+
+.PHONY: soak
+soak: .venv/dev.stamp programs ## run the long tests, marked `soak`; ARGS go to pytest
+	@$(with-programs) $(BIN)/pytest -m soak --timeout 0 $(ARGS)
+
+##@ Release
+
+.PHONY: lock
+lock: .venv/lock.stamp ## bring requirements/*.txt up to date with pyproject.toml; ARGS=--upgrade takes newer versions
+	@$(compile) pyproject.toml --group dev -o requirements/dev.txt
+	@$(compile) pyproject.toml --constraints requirements/dev.txt -o requirements/run.txt
+	@$(compile) requirements/build.in --constraints requirements/dev.txt -o requirements/build.txt
+	@$(compile) requirements/lock.in -o requirements/lock.txt
+
+.PHONY: package
+package: .venv/dev.stamp ## build the wheel and the source distribution into dist/
+	@$(BIN)/hatchling build --clean
+
+.PHONY: clean
+clean: ## remove the environment and everything else that was generated
+	rm -rf .venv dist build .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+.PHONY: help
+help:
+	@awk 'BEGIN { FS = ":.*## "; print "make TARGET [ARGS=…] [PYTHON=/path/to/python]" } \
+	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z-]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# The parts of `check`; `make -k -j2 check` runs all of them, two at a time.
+
+.PHONY: format-check lint types layers spelling dependencies repository
+format-check: .venv/dev.stamp
+	@$(BIN)/ruff format --check .
+lint: .venv/dev.stamp
+	@$(BIN)/ruff check .
+types: .venv/dev.stamp
+	@$(BIN)/mypy
+layers: .venv/dev.stamp
+	@$(BIN)/lint-imports --no-logo
+spelling: .venv/dev.stamp
+	@$(BIN)/codespell
+dependencies: .venv/dev.stamp
+	@$(BIN)/deptry src
+repository: .venv/dev.stamp
+	@$(BIN)/pytest -q -p no:randomly tests/project/test_repository.py
+
+# What the tests need beside Python: a missing program is installed, or the tests fail and say how to get it.
+
+with-programs = CHROMIUM="$$(scripts/program chromium $(CHROMIUM))"
+
+.PHONY: programs
+programs: .venv/dev.stamp
+	@scripts/program chromium $(CHROMIUM) >/dev/null
+	@# Playwright's own Node.js needs a library that a small system may lack.
+	@$(BIN)/playwright --version >/dev/null 2>&1 || scripts/debian-install libatomic1
+
+# The environment. It is made anew when it does not work here: the folder was copied or moved (an environment
+# points to its place), or the Python that it was made with is gone.
+
+ifneq ($(CURDIR),$(shell $(BIN)/python -Ic 'import pip; print(open(".venv/folder").read())' 2>/dev/null))
+.PHONY: .venv/folder
+endif
+
+.venv/folder:
+	@scripts/environment new
+
+.venv/run.stamp: .venv/folder requirements/build.txt requirements/run.txt pyproject.toml
+	@scripts/environment run
+
+.venv/dev.stamp: .venv/folder requirements/build.txt requirements/dev.txt pyproject.toml
+	@scripts/environment dev
+
+.venv/lock.stamp: .venv/folder requirements/lock.txt
+	@scripts/environment lock
+
+compile = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --no-header --no-annotate $(ARGS)

@@ -1,0 +1,76 @@
+"""What an append costs: µs per event of the memory and the SQLite store, at several batch sizes.
+
+    python benchmarks/store.py [--events N] [--streams N] [--size BYTES] [--durability normal|full] [--dir FOLDER]
+
+Every entry of a batch is one record for another stream, as in a tick of a server with many runs. CPU time is
+that of the whole process (event loop and writer thread); housekeeping (flush, checkpoint) is part of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import resource
+import tempfile
+import time
+from pathlib import Path
+
+from tokentape.stores.base import Append, Appended, Store, StreamConfig
+from tokentape.stores.memory import MemoryStore
+from tokentape.stores.sqlite import SqliteStore
+
+
+def cpu() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+async def measure(store: Store, *, streams: int, batch: int, events: int, size: int) -> list[float]:
+    """Wall and CPU µs per event; median and 99th percentile of a call's latency in ms."""
+    names = [f"runs/{number}" for number in range(streams)]
+    for name in names:
+        await store.create(name, StreamConfig())
+    records = [bytes(size)]
+    rounds = max(1, events // batch)
+    batches = [
+        [Append(stream=names[(turn * batch + entry) % streams], records=records) for entry in range(batch)]
+        for turn in range(min(rounds, max(1, streams // batch)))
+    ]
+    latencies = []
+    wall, processor = time.perf_counter(), cpu()
+    for turn in range(rounds):
+        began = time.perf_counter()
+        results = await store.append(batches[turn % len(batches)])
+        latencies.append(time.perf_counter() - began)
+        assert isinstance(results[-1], Appended), results[-1]
+    wall, processor = time.perf_counter() - wall, cpu() - processor
+    latencies.sort()
+    done = rounds * batch / 1e6
+    return [wall / done, processor / done, latencies[rounds // 2] * 1e3, latencies[rounds * 99 // 100] * 1e3]
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=300_000, help="per line; a tenth of it for batches of one")
+    parser.add_argument("--streams", type=int, default=3000)
+    parser.add_argument("--size", type=int, default=90, help="bytes of a record")
+    parser.add_argument("--durability", choices=["normal", "full"], default="normal")
+    parser.add_argument("--dir", type=Path, help="where the file is put; default: the system's temporary folder")
+    options = parser.parse_args()
+    print(f"{'store':8} {'batch':>6} {'wall µs':>9} {'CPU µs':>8} {'p50 ms':>8} {'p99 ms':>8}")
+    for kind in ("memory", "sqlite"):
+        for batch in (1, 100, 1000):
+            with tempfile.TemporaryDirectory(dir=options.dir) as folder:
+                store: Store = MemoryStore()
+                if kind == "sqlite":
+                    store = SqliteStore(Path(folder) / "bench.db", durability=options.durability)
+                async with store:
+                    events = options.events if batch > 1 else options.events // 10
+                    figures = await measure(
+                        store, streams=options.streams, batch=batch, events=events, size=options.size
+                    )
+            print(f"{kind:8} {batch:6} {figures[0]:9.2f} {figures[1]:8.2f} {figures[2]:8.3f} {figures[3]:8.3f}")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

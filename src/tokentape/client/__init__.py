@@ -1,0 +1,25 @@
+"""The Python client: a session without I/O, transports over aiohttp, and `Client`, which joins them."""
+
+from tokentape.client.answers import Located, Model, Page, Present, Stream
+from tokentape.client.client import Client
+from tokentape.client.errors import Unreachable
+from tokentape.client.session import Item, Opened, Patience, Wait
+from tokentape.client.transports import Transport
+from tokentape.client.watch import Notice, Watch
+
+__all__ = [
+    "Client",
+    "Item",
+    "Located",
+    "Model",
+    "Notice",
+    "Opened",
+    "Page",
+    "Patience",
+    "Present",
+    "Stream",
+    "Transport",
+    "Unreachable",
+    "Wait",
+    "Watch",
+]

@@ -1,0 +1,1 @@
+"""Dialects: pure translations of events to one wire format each."""

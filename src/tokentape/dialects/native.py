@@ -1,0 +1,151 @@
+"""tokentape's own format (PROTOCOL.md §3), in four framings.
+
+The record is the wire form, so encoding is concatenation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from tokentape.core.cursor import Cursor
+from tokentape.core.events import Event, encode_event
+from tokentape.core.merge import Entry
+from tokentape.core.messages import end_message, event_message, ready_message
+from tokentape.core.resume import Ready
+
+DONE: Final = b"data: [DONE]\n\n"
+"""Closes a run's own view over SSE, never a channel's (wire-formats §2)."""
+
+_json: Final = msgspec.json.Encoder()
+
+
+class NativeSse:
+    """One SSE block per event: `id: <cursor>`, `data: <record>`; no `event:`, so that `onmessage` sees all of it."""
+
+    name = "native"
+
+    def ready(self, label: str, ready: Ready) -> bytes:
+        return b"data: " + _json.encode({"type": "ready", "data": ready.as_dict()}) + b"\n\n"
+
+    def encode(self, label: str, epoch: str, entries: Sequence[Entry]) -> bytes:
+        prefix = b"id: " + epoch.encode() + b"-"
+        # Records are JSON, which has no raw line end: each is one data line.
+        return b"".join([b"%b%d\ndata: %b\n\n" % (prefix, offset, record) for offset, record, _ in entries])
+
+    def ephemeral(self, label: str, event: Event) -> bytes:
+        return b"data: " + encode_event(event) + b"\n\n"
+
+    def end(self, label: str, epoch: str, entries: Sequence[Entry], *, offset: int) -> bytes:
+        return self.encode(label, epoch, entries) + DONE
+
+    def size(self, content: object) -> int:
+        assert isinstance(content, bytes)
+        return len(content)
+
+
+class Block(NamedTuple):
+    """One event of one of several streams on a connection; the connection adds the id, which is its own."""
+
+    offset: int | None
+    data: bytes
+
+
+class NativeMulti:
+    """Several streams on one SSE connection: each event bears its stream and its cursor."""
+
+    name = "native-multi"
+
+    def ready(self, label: str, ready: Ready) -> tuple[Block, ...]:
+        data = _json.encode({"type": "ready", "stream": label, "data": ready.as_dict()})
+        return (Block(ready.cursor.offset, data),)
+
+    def encode(self, label: str, epoch: str, entries: Sequence[Entry]) -> tuple[Block, ...]:
+        return tuple(Block(e.offset, self._wrap(label, f"{epoch}-{e.offset}", e.record)) for e in entries)
+
+    def ephemeral(self, label: str, event: Event) -> tuple[Block, ...]:
+        return (Block(None, self._wrap(label, None, encode_event(event))),)
+
+    def end(self, label: str, epoch: str, entries: Sequence[Entry], *, offset: int) -> tuple[Block, ...]:
+        done = _json.encode({"type": "end", "stream": label, "cursor": str(Cursor(epoch, offset))})
+        return (*self.encode(label, epoch, entries), Block(offset, done))
+
+    def size(self, content: object) -> int:
+        assert isinstance(content, tuple)
+        return sum(len(block.data) for block in content)
+
+    @staticmethod
+    def _wrap(label: str, cursor: str | None, record: bytes) -> bytes:
+        head: dict[str, str] = {"stream": label}
+        if cursor is not None:
+            head["cursor"] = cursor
+        # The event's own members follow: one flat object, as on a connection of its own.
+        return _json.encode(head)[:-1] + b"," + record[1:]
+
+
+class NativeWebSocket:
+    """One JSON text message per event, the same bytes for every subscriber."""
+
+    name = "native-websocket"
+
+    def ready(self, label: str, ready: Ready) -> tuple[bytes, ...]:
+        return (ready_message(label, ready.as_dict()),)
+
+    def encode(self, label: str, epoch: str, entries: Sequence[Entry]) -> tuple[bytes, ...]:
+        return tuple(event_message(label, f"{epoch}-{e.offset}", e.record) for e in entries)
+
+    def ephemeral(self, label: str, event: Event) -> tuple[bytes, ...]:
+        return (event_message(label, None, encode_event(event)),)
+
+    def end(self, label: str, epoch: str, entries: Sequence[Entry], *, offset: int) -> tuple[bytes, ...]:
+        return (*self.encode(label, epoch, entries), end_message(label, str(Cursor(epoch, offset))))
+
+    def size(self, content: object) -> int:
+        assert isinstance(content, tuple)
+        return sum(map(len, content))
+
+
+class Item(NamedTuple):
+    """An event for a reader in this process; without a cursor when it was not stored."""
+
+    cursor: Cursor | None
+    event: Event
+    record: bytes
+
+
+class NativeItems:
+    """Events as objects: for `Tape.read`, long-poll and history."""
+
+    name = "native-items"
+
+    def ready(self, label: str, ready: Ready) -> tuple[Item, ...]:
+        event = Event(type="ready", data=ready.as_dict())
+        return (Item(None, event, encode_event(event)),)
+
+    def encode(self, label: str, epoch: str, entries: Sequence[Entry]) -> tuple[Item, ...]:
+        return tuple(Item(Cursor(epoch, e.offset), e.event, e.record) for e in entries)
+
+    def ephemeral(self, label: str, event: Event) -> tuple[Item, ...]:
+        return (Item(None, event, encode_event(event)),)
+
+    def end(
+        self,
+        label: str,
+        epoch: str,
+        entries: Sequence[Entry],
+        *,
+        offset: int,
+    ) -> tuple[Item, ...]:
+        return self.encode(label, epoch, entries)
+
+    def size(self, content: object) -> int:
+        assert isinstance(content, tuple)
+        return sum(len(item.record) for item in content)
+
+
+sse: Final = NativeSse()
+multi: Final = NativeMulti()
+websocket: Final = NativeWebSocket()
+items: Final = NativeItems()

@@ -1,0 +1,242 @@
+"""The hub of a process: tails by name, the flush loop over them, and the one way to write and to watch."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+
+from tokentape.core.errors import CursorGone, ShuttingDown
+from tokentape.core.events import Event
+from tokentape.core.merge import Entry
+from tokentape.core.resume import From, locate
+from tokentape.dialects import native
+from tokentape.hub.reader import Reader
+from tokentape.hub.recorder import Recorder, Writer
+from tokentape.hub.tail import Tail
+from tokentape.hub.view import View
+from tokentape.hub.watcher import Outlet, Watcher
+from tokentape.stores.base import Append, Appended, Fence, Notifying, Standing, Store
+
+_log = logging.getLogger(__name__)
+
+
+class HubLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds of the live part. The share is of one core; times are in seconds."""
+
+    ring_records: int = 1024
+    ring_bytes: int = 262_144
+    idle_tails: int = 512
+    """Tails kept for streams that nobody watches now, for those who come back."""
+    flush_share: float = 0.8
+    """The next flush starts when flushes have used no more than this share of the time (design §5.4)."""
+    flush_slice: float = 0.002
+    """How long a flush may hold the loop before others get a turn."""
+
+
+class Hub:
+    """The live part of a process."""
+
+    def __init__(self, store: Store, limits: HubLimits | None = None) -> None:
+        self.store = store
+        self._limits = limits or HubLimits()
+        self._tails: dict[str, Tail] = {}
+        self._idle: OrderedDict[str, None] = OrderedDict()
+        self._recorder = Recorder(store, self._accepted)
+        self._dirty: dict[Tail, None] = {}
+        self._flushing: Iterator[None] | None = None
+        self._scheduled: asyncio.Handle | None = None
+        self._not_before = 0.0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closing = False
+        self._forget_store = store.notify(self._hinted) if isinstance(store, Notifying) else None
+        self.on_audience: Callable[[str, int], None] = lambda _stream, _count: None
+        """Called with a stream's name and its number of watchers, whenever that changes."""
+
+    # Writing
+
+    async def append(self, item: Append, events: Sequence[Event]) -> Appended:
+        """Records events and waits for acceptance; raises what the store answered. `item.records` is set here."""
+        return await self._recorder.append(item, events)
+
+    def writer(self, stream: str, *, fence: Fence | None = None) -> Writer:
+        """A writer that takes events without waiting, for a run."""
+        return self._recorder.writer(stream, fence=fence)
+
+    def broadcast(self, stream: str, event: Event) -> int:
+        """Shows an event to whoever watches now, without storing it; returns how many watch."""
+        tail = self._tails.get(stream)
+        if tail is None:
+            return 0
+        for view, watchers in list(tail.live.items()):
+            payload = view.ephemeral(event)
+            for watcher in tuple(watchers):
+                watcher.ephemeral(payload)
+        return len(tail.attached)
+
+    async def delete(self, stream: str) -> None:
+        """Deletes a stream; its watchers are told that it is gone."""
+        await self.store.delete(stream)
+        tail = self._tails.pop(stream, None)
+        self._idle.pop(stream, None)
+        if tail is not None:
+            for watcher in tuple(tail.attached):
+                watcher.shut_down(CursorGone(f"The stream {stream!r} was deleted.", reason="deleted"))
+
+    # Watching
+
+    async def attach(self, stream: str, start: From, view: View, outlet: Outlet) -> Watcher:
+        """Adds a watcher; call its `start` to begin. Raises `StreamNotFound`."""
+        if self._closing:
+            raise ShuttingDown("This server is going away; connect again in a moment.")
+        # In the map before the store is asked: what is accepted meanwhile reaches it.
+        tail = self._tail(stream)
+        try:
+            info = await self.store.info(stream)
+        except BaseException:
+            # A caller that is cancelled here must not leave the tail behind.
+            self._retire(tail)
+            raise
+        tail.learn(info.epoch, info.last, closed=info.closed)
+        ready = locate(start, epoch=info.epoch, first=info.first, last=info.last)
+        watcher = Watcher(self, tail, view, outlet, ready)
+        tail.attached.add(watcher)
+        self._idle.pop(stream, None)
+        self.on_audience(stream, len(tail.attached))
+        return watcher
+
+    @asynccontextmanager
+    async def reading(
+        self, stream: str, start: From, *, run: str | None = None, merge: bool = True
+    ) -> AsyncIterator[Reader]:
+        """A pulling watcher in this process, as `async for` over its items; raises `StreamNotFound`."""
+        reader = Reader()
+        watcher = await self.attach(stream, start, View(native.items, stream, run=run, merge=merge), reader)
+        try:
+            watcher.start()
+            yield reader
+        finally:
+            watcher.lost()
+
+    def audience(self, stream: str) -> int:
+        """How many watch a stream through this process."""
+        tail = self._tails.get(stream)
+        return len(tail.attached) if tail is not None else 0
+
+    def watchers(self) -> int:
+        """How many watch anything through this process."""
+        return sum(len(tail.attached) for tail in self._tails.values())
+
+    def detached(self, watcher: Watcher) -> None:
+        """A watcher has closed."""
+        tail = watcher.tail
+        tail.attached.discard(watcher)
+        self.on_audience(tail.name, len(tail.attached))
+        self._retire(tail)
+
+    # Life
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Runs work in the background, until the hub closes."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def drain(self) -> None:
+        """Takes no new watchers and ends those that are here, so that they reconnect elsewhere."""
+        self._closing = True
+        # What is recorded is shown first: who has seen the end of a run must not be cut.
+        self._flush_now()
+        for tail in tuple(self._tails.values()):
+            for watcher in tuple(tail.attached):
+                watcher.shut_down(ShuttingDown("This server is going away; reconnect with your cursor."))
+
+    async def aclose(self) -> None:
+        """Drains, and waits until everything that was handed in is recorded."""
+        self.drain()
+        if self._forget_store is not None:
+            self._forget_store()
+        await self._recorder.aclose()
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._scheduled is not None:
+            self._scheduled.cancel()
+
+    # Tails
+
+    def _tail(self, stream: str) -> Tail:
+        tail = self._tails.get(stream)
+        if tail is None:
+            limits = self._limits
+            tail = Tail(stream, max_records=limits.ring_records, max_bytes=limits.ring_bytes, on_dirty=self._touch)
+            self._tails[stream] = tail
+        return tail
+
+    def _retire(self, tail: Tail) -> None:
+        if tail.attached or self._tails.get(tail.name) is not tail:
+            return
+        self._idle[tail.name] = None
+        self._idle.move_to_end(tail.name)
+        while len(self._idle) > self._limits.idle_tails:
+            del self._tails[self._idle.popitem(last=False)[0]]
+
+    def _accepted(self, stream: str, appended: Appended, placed: Sequence[Entry]) -> None:
+        tail = self._tails.get(stream)
+        if tail is not None:
+            tail.accept(appended.epoch, placed, last=appended.last, closed=appended.closed)
+
+    def _hinted(self, standing: Standing) -> None:
+        tail = self._tails.get(standing.stream)
+        # A tail that does not know yet where its stream is, is asking the store at this moment.
+        if tail is not None and tail.epoch is not None:
+            tail.learn(standing.epoch, standing.last, closed=standing.closed)
+
+    # The flush loop: at once when idle; under load each write carries what came since the last one
+
+    def _touch(self, tail: Tail) -> None:
+        if not tail.live:
+            return
+        self._dirty[tail] = None
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if self._scheduled is None:
+            loop = asyncio.get_running_loop()
+            wait = self._not_before - loop.time()
+            # call_soon, so that all that is accepted in one turn of the loop leaves in one write.
+            self._scheduled = loop.call_soon(self._flush) if wait <= 0 else loop.call_later(wait, self._flush)
+
+    def _flush(self) -> None:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        if self._flushing is None:
+            tails, self._dirty = tuple(self._dirty), {}
+            self._flushing = (pause for tail in tails for pause in tail.flush())
+        for _ in self._flushing:
+            if loop.time() - started > self._limits.flush_slice:
+                self._scheduled = loop.call_soon(self._flush)
+                self._rest(started, loop.time())
+                return
+        self._flushing = None
+        self._scheduled = None
+        self._rest(started, loop.time())
+        if self._dirty:
+            self._schedule()
+
+    def _flush_now(self) -> None:
+        while self._flushing is not None or self._dirty:
+            for _ in self._flushing or ():
+                pass
+            tails, self._dirty = tuple(self._dirty), {}
+            self._flushing = (pause for tail in tails for pause in tail.flush()) if tails else None
+
+    def _rest(self, started: float, ended: float) -> None:
+        share = self._limits.flush_share
+        begin = max(self._not_before, started)
+        self._not_before = begin + (ended - started) / share

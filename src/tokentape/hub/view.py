@@ -1,0 +1,52 @@
+"""A view: one way to see a stream. All who look the same way share the encoded bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from tokentape.core.events import Event
+from tokentape.core.merge import Entry, merge
+from tokentape.dialects.base import Dialect
+
+
+class Payload(NamedTuple):
+    """Encoded events: everything of a view in (from, `last`]. `ended` says that nothing will follow, ever."""
+
+    content: Any
+    size: int
+    last: int
+    ended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A dialect, the name that the watcher used, and for one run's own view its id.
+
+    With `merge` a backlog is sent as few large events; without, each stored event as it was recorded.
+    """
+
+    dialect: Dialect[Any]
+    label: str
+    run: str | None = None
+    merge: bool = True
+
+    def encode(self, epoch: str, entries: Sequence[Entry], *, last: int, merged: bool, closed: bool) -> Payload:
+        """Encodes what this view shows of `entries`; `closed` says that the stream is closed at `last`."""
+        ended = closed
+        if self.run is not None:
+            entries = [entry for entry in entries if entry.event.run == self.run]
+            ended = ended or (bool(entries) and entries[-1].event.type == "done")
+        if merged and self.merge:
+            entries = merge(entries)
+        if ended and self.run is not None:
+            content = self.dialect.end(self.label, epoch, entries, offset=last)
+        else:
+            content = self.dialect.encode(self.label, epoch, entries)
+        return Payload(content, self.dialect.size(content), last, ended)
+
+    def ephemeral(self, event: Event) -> Payload:
+        """Encodes an event that is not stored."""
+        content = self.dialect.ephemeral(self.label, event)
+        return Payload(content, self.dialect.size(content), 0, False)

@@ -1,0 +1,188 @@
+"""A watcher: a cursor over a stream plus a connection. It has no queue: what it lacks, the tail or the store has."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Coroutine
+from typing import Any, Protocol
+
+from tokentape.core.cursor import Cursor
+from tokentape.core.errors import CursorGone, TokentapeError
+from tokentape.core.merge import entries
+from tokentape.core.resume import Ready, locate
+from tokentape.core.session import Action, Input, State, step
+from tokentape.hub.tail import Tail
+from tokentape.hub.view import Payload, View
+from tokentape.stores.base import Store
+
+_log = logging.getLogger(__name__)
+
+
+class Outlet(Protocol):
+    """The connection side of one or more watchers: it takes payloads and says when it is full.
+
+    It MUST NOT block, and MUST take what it is given even when that fills it: the hub writes nothing more
+    while `writable` is false, so an outlet holds at most one payload for each of its watchers beyond its
+    own limit. When it is writable again it MUST call `resume` of its watchers; when the last byte after
+    `ended` has left, `flushed`; when the connection is lost or stands still past its deadline, `lost`.
+    """
+
+    @property
+    def writable(self) -> bool: ...
+
+    def ready(self, watcher: Watcher, ready: Ready) -> None:
+        """A view begins, or starts over after `gone` in mid-watch."""
+        ...
+
+    def write(self, watcher: Watcher, payload: Payload) -> None: ...
+
+    def ended(self, watcher: Watcher) -> None:
+        """The last payload of this watcher has been written; answer with `watcher.flushed()` once it has left."""
+        ...
+
+    def finish(self, watcher: Watcher) -> None:
+        """End this view cleanly."""
+        ...
+
+    def abort(self, watcher: Watcher, error: TokentapeError | None) -> None:
+        """End this view so that nobody takes it for a whole one. No error: the connection was lost anyway."""
+        ...
+
+
+class Spawner(Protocol):
+    """What a watcher needs of the hub."""
+
+    store: Store
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None: ...
+
+    def detached(self, watcher: Watcher) -> None: ...
+
+
+class Watcher:
+    """One watch. `cursor` is the offset up to which everything has been handed to the outlet."""
+
+    __slots__ = ("_hub", "_reading", "cursor", "outlet", "ready", "state", "tail", "view")
+
+    def __init__(self, hub: Spawner, tail: Tail, view: View, outlet: Outlet, ready: Ready) -> None:
+        self._hub = hub
+        self._reading = False
+        self.tail = tail
+        self.view = view
+        self.outlet = outlet
+        self.ready = ready
+        self.cursor = ready.cursor.offset
+        self.state = State.REPLAY
+
+    def start(self) -> None:
+        """Announces how the view begins, then plays."""
+        self.outlet.ready(self, self.ready)
+        self.resume()
+
+    def deliver(self, after: int, payload: Payload | None) -> None:
+        """Takes its part of a flush; what it cannot take now it reads later."""
+        if self.state is not State.LIVE:
+            return
+        if payload is not None and self.cursor >= payload.last and not payload.ended:
+            return  # it joined after these
+        if payload is None or self.cursor != after or not self.outlet.writable:
+            self._step(Input.BEHIND)
+        else:
+            self._write(payload)
+
+    def resume(self) -> None:
+        """Goes on from the cursor as far as the connection and the ring allow."""
+        while self.state is State.REPLAY and not self._reading and self.outlet.writable:
+            same_epoch = self.tail.epoch == self.ready.cursor.epoch
+            payload = self.tail.payload(self.view, self.cursor, merged=True) if same_epoch else None
+            if payload is None:
+                self._reading = True
+                self._hub.spawn(self._catch_up())
+            elif self.cursor == self.tail.head and not payload.ended:
+                self._step(Input.CAUGHT_UP)
+            else:
+                self._write(payload)
+
+    def ephemeral(self, payload: Payload) -> None:
+        """Takes an event that nobody needs later, if there is room for it now."""
+        if self.state is State.LIVE and self.outlet.writable:
+            self.outlet.write(self, payload)
+
+    def flushed(self) -> None:
+        """The outlet's last byte has left."""
+        if self.state is State.DRAINING:
+            self._step(Input.FLUSHED)
+
+    def lost(self) -> None:
+        """The connection is gone."""
+        self._step(Input.LOST)
+
+    def shut_down(self, error: TokentapeError) -> None:
+        """Ends the watch from the server's side; the client may come back with its cursor."""
+        self._step(Input.SHUTDOWN, error)
+
+    def _write(self, payload: Payload) -> None:
+        self.cursor = payload.last
+        if payload.size:
+            self.outlet.write(self, payload)
+        # Writing may have found the connection lost.
+        if payload.ended and self.state in (State.LIVE, State.REPLAY):
+            self._step(Input.ENDED)
+
+    async def _catch_up(self) -> None:
+        try:
+            await self._read_page()
+        except TokentapeError as error:
+            self._step(Input.SHUTDOWN, error)
+        except Exception:  # noqa: BLE001 - its connection must not be left hanging
+            _log.exception("a watcher of %s failed", self.tail.name)
+            self._step(Input.SHUTDOWN, TokentapeError("The server failed while it read this stream."))
+        finally:
+            self._reading = False
+        self.resume()
+
+    async def _read_page(self) -> None:
+        # One page at a time: a page is one bounded write, and the outlet never holds more.
+        try:
+            page = await self._hub.store.read(self.tail.name, self.cursor)
+        except CursorGone:
+            await self._start_over()
+            return
+        if page.epoch != self.ready.cursor.epoch:
+            await self._start_over()
+        elif self.state is State.REPLAY:
+            last = page.records[-1][0] if page.records else page.last
+            ended = page.closed and last == page.last
+            self._write(self.view.encode(page.epoch, entries(page.records), last=last, merged=True, closed=ended))
+            self.tail.learn(page.epoch, page.last, closed=page.closed)
+
+    async def _start_over(self) -> None:
+        info = await self._hub.store.info(self.tail.name)
+        if self.state is State.REPLAY:
+            mine = Cursor(self.ready.cursor.epoch, self.cursor)
+            self.ready = locate(mine, epoch=info.epoch, first=info.first, last=info.last)
+            self.cursor = self.ready.cursor.offset
+            self.tail.learn(info.epoch, info.last, closed=info.closed)
+            self._step(Input.GONE)
+
+    def _step(self, event: Input, error: TokentapeError | None = None) -> None:
+        before = self.state
+        self.state, action = step(before, event)
+        if before is State.LIVE:
+            self.tail.leave(self)
+        match action:
+            case Action.JOIN:
+                self.tail.join(self)
+            case Action.READ:
+                self.resume()
+            case Action.SNAPSHOT:
+                self.outlet.ready(self, self.ready)
+            case Action.FINISH:
+                self.outlet.finish(self)
+            case Action.ABORT:
+                self.outlet.abort(self, error)
+            case Action.NONE:
+                if self.state is State.DRAINING and before is not State.DRAINING:
+                    self.outlet.ended(self)
+        if self.state is State.CLOSED and before is not State.CLOSED:
+            self._hub.detached(self)

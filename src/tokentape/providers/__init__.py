@@ -1,0 +1,1 @@
+"""Where tokens come from: one module for each kind of model, one contract (`base`)."""

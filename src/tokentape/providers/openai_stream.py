@@ -1,0 +1,174 @@
+"""Reads a Chat Completions stream, as OpenAI sends it and as those who speak its format do.
+
+Source: OpenAI's API reference, "Chat Completions, streaming"; wire-format facts in docs/adr/0004.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from tokentape.core.sse import ServerSentEvent
+from tokentape.providers.base import PROVIDER_CUT, PROVIDER_OVERLOADED, PROVIDER_PROTOCOL, Part, ProviderError
+from tokentape.providers.decoding import Speech, ToolCalls, decode
+from tokentape.providers.failures import Failures
+
+DONE: Final = "[DONE]"
+_REASONS: Final = {"stop": "stop", "length": "length", "tool_calls": "tool_calls", "function_call": "tool_calls"}
+_TOLD: Final = frozenset({"content_filter"})
+"""Reasons that are a `stop` to a run, and that its reader should know of."""
+
+
+class _Function(msgspec.Struct, gc=False):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class _ToolCall(msgspec.Struct):
+    index: int | None = None
+    id: str | None = None
+    function: _Function | None = None
+
+
+class _Delta(msgspec.Struct):
+    content: str | None = None
+    reasoning_content: str | None = None
+    """DeepSeek's name, which vLLM, SGLang and llama.cpp took over."""
+    reasoning: str | None = None
+    """OpenRouter's, Groq's and Ollama's."""
+    refusal: str | None = None
+    tool_calls: list[_ToolCall] | None = None
+
+
+class _Choice(msgspec.Struct):
+    delta: _Delta | None = None
+    finish_reason: str | None = None
+    index: int = 0
+
+
+class _Details(msgspec.Struct, gc=False):
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    prompt_tokens_details: _Details | None = None
+    completion_tokens_details: _Details | None = None
+
+
+class _Chunk(msgspec.Struct):
+    id: str | None = None
+    choices: list[_Choice] | None = None
+    usage: _Usage | None = None
+    error: Any = None
+
+
+_chunks: Final = msgspec.json.Decoder(_Chunk)
+
+
+class ChatDecoder:
+    """One answer in Chat Completions chunks (see `decoding.AnswerDecoder`)."""
+
+    def __init__(self, failures: Failures) -> None:
+        self.error: ProviderError | None = None
+        self.complete = False
+        self.ended = False
+        self._failures = failures
+        self._calls = ToolCalls()
+        self._speech = Speech()
+        self._reason: str | None = None
+        self._usage: _Usage | None = None
+
+    def receive(self, events: Sequence[ServerSentEvent]) -> list[Part]:
+        """Takes the next events; returns what they bring."""
+        parts: list[Part] = []
+        for event in events:
+            if self.ended:
+                break
+            if event.data == DONE:
+                parts += self._finish("sent the end mark before its answer was complete")
+                continue
+            chunk = decode(_chunks, event.data, self._failures)
+            if isinstance(chunk, _Chunk):
+                self._take(chunk, parts)
+            else:
+                self._fail(chunk)
+        return parts
+
+    def receive_eof(self) -> list[Part]:
+        """The stream is over: that is the answer's end too when a finish reason came, with or without `[DONE]`."""
+        return [] if self.ended else self._finish("ended the stream before its answer was complete")
+
+    def _take(self, chunk: _Chunk, parts: list[Part]) -> None:
+        if chunk.error is not None:
+            self._fail(self._failures.in_band(chunk.error))
+            return
+        if chunk.usage is not None:
+            self._usage = chunk.usage
+        for choice in chunk.choices or ():
+            if choice.index != 0:
+                continue
+            if choice.delta is not None:
+                self._delta(choice.delta, chunk.id, parts)
+            if choice.finish_reason and not self.ended:
+                self._close(choice.finish_reason, parts)
+
+    def _delta(self, delta: _Delta, chunk_id: str | None, parts: list[Part]) -> None:
+        thought = delta.reasoning_content or delta.reasoning
+        text = delta.content or delta.refusal
+        if (thought and not self._speech.say("reasoning", thought, parts)) or (
+            text and not self._speech.say("token", text, parts)
+        ):
+            self._fail(self._failures.error("sent an answer over every limit", PROVIDER_PROTOCOL))
+        for fragment in delta.tool_calls or ():
+            self._call(fragment, chunk_id, parts)
+
+    def _call(self, fragment: _ToolCall, chunk_id: str | None, parts: list[Part]) -> None:
+        function = fragment.function or _Function()
+        index = self._calls.place(fragment.index, fragment.id)
+        part = self._calls.add(
+            index,
+            identity=fragment.id or f"call_{chunk_id or 'unnamed'}_{index}",
+            name=function.name,
+            arguments=function.arguments or "",
+        )
+        if part is not None:
+            parts.append(part)
+        elif not self.ended:
+            self._fail(self._failures.error("sent calls of tools over every limit", PROVIDER_PROTOCOL))
+
+    def _close(self, reason: str, parts: list[Part]) -> None:
+        if reason == "error":
+            # OpenRouter's mark on a chunk whose error object is missing.
+            self._fail(self._failures.error("failed during the answer", PROVIDER_OVERLOADED))
+            return
+        parts += self._calls.close_all()
+        if reason in _TOLD:
+            parts.append(Part("metadata", {"finish_reason": reason}))
+        self._reason = _REASONS.get(reason, "stop")
+        self.complete = True
+
+    def _finish(self, otherwise: str) -> list[Part]:
+        self.ended = True
+        if self._reason is None:
+            self.error = self._failures.error(otherwise, PROVIDER_CUT)
+            return []
+        parts = [] if self._usage is None else [Part("usage", _counts(self._usage))]
+        return [*parts, Part("finish", {"reason": self._reason})]
+
+    def _fail(self, error: ProviderError) -> None:
+        self.ended = True
+        self.error = error
+
+
+def _counts(usage: _Usage) -> dict[str, int]:
+    counts = {"input_tokens": usage.prompt_tokens or 0, "output_tokens": usage.completion_tokens or 0}
+    if (details := usage.prompt_tokens_details) is not None and details.cached_tokens:
+        counts["cached_input_tokens"] = details.cached_tokens
+    if (details := usage.completion_tokens_details) is not None and details.reasoning_tokens:
+        counts["reasoning_tokens"] = details.reasoning_tokens
+    return counts

@@ -1,0 +1,107 @@
+"""What a caller asks for, and what it is told of a run."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+import msgspec
+
+from tokentape.core.errors import BadRequest
+from tokentape.hub.channels import RUN_STREAMS, check_channel
+
+MAX_METADATA: Final = 16_384
+"""Bytes of a run's `metadata`, which is kept with the run and shown in lists."""
+
+PARAMETERS: Final = (
+    "temperature", "top_p", "max_tokens", "stop", "seed", "tools", "tool_choice", "parallel_tool_calls",
+    "response_format", "reasoning_effort", "presence_penalty", "frequency_penalty", "logit_bias", "user",
+)  # fmt: skip
+"""Sampling parameters, in OpenAI's names: what is set goes to the provider."""
+
+State = Literal["queued", "running", "done"]
+STATES: Final[tuple[State, ...]] = ("queued", "running", "done")
+
+
+class StopAfter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Stop the run when nobody has watched it for so many seconds."""
+
+    stop_after: float
+
+
+class RunRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of `POST /v1/runs` (design §4). An empty model is the server's default one."""
+
+    model: str = ""
+    messages: list[dict[str, Any]] = []
+    channel: str | None = None
+    on_no_watchers: Literal["continue"] | StopAfter = "continue"
+    metadata: dict[str, Any] = {}
+    replaces: str | None = None
+    simulated: dict[str, Any] = {}
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    stop: str | list[str] | None = None
+    seed: int | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: dict[str, Any] | None = None
+    reasoning_effort: str | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    logit_bias: dict[str, float] | None = None
+    user: str | None = None
+
+    def parameters(self) -> dict[str, Any]:
+        """The sampling parameters that the caller set."""
+        return {name: value for name in PARAMETERS if (value := getattr(self, name)) is not None}
+
+    def check(self) -> RunRequest:
+        """Returns itself; raises `BadRequest` or `InvalidName` with the field at fault."""
+        if not self.messages:
+            raise BadRequest("`messages` is empty. Send at least one, such as {'role': 'user', 'content': 'Hello'}.")
+        for place, message in enumerate(self.messages):
+            if not isinstance(message.get("role"), str):
+                raise BadRequest(f"`messages[{place}]` has no `role`. Use 'system', 'user', 'assistant' or 'tool'.")
+            content = message.get("content")
+            if content is not None and not isinstance(content, str | list):
+                raise BadRequest(f"`messages[{place}].content` must be text or a list of parts.")
+        if self.channel is not None:
+            check_channel(self.channel)
+        if isinstance(self.on_no_watchers, StopAfter) and not 0 <= self.on_no_watchers.stop_after <= 86_400:
+            raise BadRequest("`on_no_watchers.stop_after` is seconds, from 0 to 86400.")
+        if len(msgspec.json.encode(self.metadata)) > MAX_METADATA:
+            raise BadRequest(f"`metadata` is larger than {MAX_METADATA} bytes of JSON.")
+        return self
+
+
+class RunInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A run as it is known now. Times are milliseconds since the Unix epoch."""
+
+    id: str
+    stream: str
+    state: State
+    model: str
+    created_at: int
+    cursor: str = ""
+    """The position right before its first event: watch from here to see the whole run."""
+    end: str = ""
+    """The position of its `done`: whoever has this has all of it."""
+    provider: str = ""
+    started_at: int = 0
+    ended_at: int = 0
+    reason: str | None = None
+    """Of its `done` event."""
+    usage: dict[str, Any] | None = None
+    error: dict[str, Any] | None = None
+    metadata: dict[str, Any] = {}
+    replaces: str | None = None
+    key: str | None = None
+    """The idempotency key, with a digest of the request that it was first used for."""
+    digest: str | None = None
+
+    @property
+    def owns_stream(self) -> bool:
+        """Whether its stream is its own, and ends with it; otherwise it speaks on a channel."""
+        return self.stream == f"{RUN_STREAMS}{self.id}"

@@ -1,0 +1,1 @@
+"""The HTTP server: the native API over Starlette and uvicorn. Nothing else imports either of them."""

@@ -1,0 +1,188 @@
+"""The bytes of one SSE response over ASGI, pumped by the request's own coroutine.
+
+Laws:
+- what waits to be written is bounded: beyond `MAX_PENDING` the hub is told to wait, and its cursor stays behind;
+- a response ends cleanly only when every view on it has (P4); all else cuts the connection;
+- a client that takes no byte until the write deadline is cut (P5), and one that goes is noticed at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from enum import Enum, auto
+from typing import Final
+
+from starlette.types import Message, Send
+
+from tokentape.core.errors import ShuttingDown, TokentapeError
+from tokentape.hub import Watcher
+from tokentape.server.config import Limits
+from tokentape.server.transport import Connection
+
+_log = logging.getLogger(__name__)
+
+HEARTBEAT: Final = b": hb\n\n"
+MAX_PENDING: Final = 65_536
+"""Bytes that wait for the connection before the hub is told to hold back."""
+SLICE: Final = 65_536
+"""Bytes of one write, so that a large payload waits here, where it is shared, and not in a socket's buffer."""
+RECONNECT_MS: Final = (500, 3500)
+"""From and to; drawn, so that the clients of a server that goes away do not come back as one."""
+
+
+class _Ending(Enum):
+    FINISH = auto()
+    """With the end of the response: every view on it is whole."""
+    CUT = auto()
+    """Without it, once what is pending has left."""
+
+
+class SseStream:
+    """The bytes of one response on their way to the client, and the watchers that they come from."""
+
+    def __init__(self, connection: Connection, send: Send, limits: Limits) -> None:
+        self.watchers: list[Watcher] = []
+        self._connection = connection
+        self._send = send
+        self._limits = limits
+        self._loop = asyncio.get_running_loop()
+        self._pending: list[bytes] = []
+        self._size = 0
+        self._flushing: list[Watcher] = []
+        self._ending: _Ending | None = None
+        self._idle: asyncio.Future[None] | None = None
+        self._written = self._loop.time()
+        self._heartbeat: asyncio.TimerHandle | None = None
+
+    # For the outlets
+
+    @property
+    def writable(self) -> bool:
+        return self._size < MAX_PENDING and self._ending is None
+
+    def put(self, data: bytes) -> None:
+        """Takes bytes, to be written as soon as possible."""
+        if self._ending is None:
+            self._pending.append(data)
+            self._size += len(data)
+            self._wake()
+
+    def flush(self, watcher: Watcher) -> None:
+        """Tells the watcher when everything up to here has left."""
+        self._flushing.append(watcher)
+        self._wake()
+
+    def finish(self) -> None:
+        """Everything was written: the response is whole."""
+        self._end(_Ending.FINISH)
+
+    def cut(self, error: TokentapeError | None) -> None:
+        """The response will not be whole. Without an error its connection is lost already."""
+        if isinstance(error, ShuttingDown):
+            low, high = RECONNECT_MS
+            retry = low + secrets.randbelow(high - low)
+            self.put(b": the server is going away\nretry: %d\n\n" % retry)
+        self._end(_Ending.CUT)
+        if error is not None and self._connection.paused:
+            # A client that takes nothing now is not waited for.
+            self._connection.abort()
+
+    def _end(self, ending: _Ending) -> None:
+        self._ending = self._ending or ending
+        self._wake()
+
+    # The pump
+
+    async def play(self, headers: list[tuple[bytes, bytes]]) -> None:
+        """Writes until the end, whichever it is."""
+        withdraw = self._connection.when_lost(self._lose)
+        self._heartbeat = self._loop.call_later(self._limits.heartbeat, self._beat)
+        try:
+            await self._write({"type": "http.response.start", "status": 200, "headers": headers})
+            while not self._connection.lost:
+                if self._pending:
+                    await self._write_pending()
+                elif self._flushing:
+                    await self._flush()
+                elif self._ending is not None:
+                    await self._write_end()
+                    break
+                else:
+                    self._idle = self._loop.create_future()
+                    await self._idle
+        except TimeoutError:
+            _log.info("a watcher took nothing for %g s, and was cut", self._limits.write_deadline)
+            self._connection.abort()
+            await self._connection.closed()
+        except OSError:
+            pass  # how servers say that the client is gone (ASGI, HTTP version 2.4)
+        finally:
+            withdraw()
+            if self._heartbeat is not None:
+                self._heartbeat.cancel()
+            self._lose()
+
+    async def _write_pending(self) -> None:
+        data = self._pending[0] if len(self._pending) == 1 else b"".join(self._pending)
+        self._pending.clear()
+        for start in range(0, len(data), SLICE):
+            piece = data[start : start + SLICE]
+            await self._write({"type": "http.response.body", "body": piece, "more_body": True})
+            self._size -= len(piece)
+        for watcher in self.watchers:
+            watcher.resume()
+
+    async def _flush(self) -> None:
+        await self._within_deadline(self._connection.drained)
+        flushed, self._flushing = self._flushing, []
+        for watcher in flushed:
+            watcher.flushed()
+
+    async def _write_end(self) -> None:
+        if self._ending is _Ending.FINISH:
+            await self._write({"type": "http.response.body", "body": b"", "more_body": False})
+        else:
+            self._connection.close()
+            await self._within_deadline(self._connection.closed)
+
+    async def _write(self, message: Message) -> None:
+        if self._connection.paused:
+            await self._within_deadline(lambda: self._send(message))
+        else:
+            await self._send(message)
+        self._written = self._loop.time()
+
+    async def _within_deadline(self, work: Callable[[], Awaitable[None]]) -> None:
+        # uvicorn waits before it writes, never after: what ran out of time has done nothing, and can be repeated.
+        before = self._connection.buffered()
+        while True:
+            try:
+                async with asyncio.timeout(self._limits.write_deadline):
+                    await work()
+                    return
+            except TimeoutError:
+                left = self._connection.buffered()
+                if left >= before:
+                    raise
+                before = left
+
+    def _beat(self) -> None:
+        idle = self._loop.time() - self._written
+        wait = self._limits.heartbeat - idle
+        if wait <= 0:
+            wait = self._limits.heartbeat
+            if not self._pending:
+                self.put(HEARTBEAT)
+        self._heartbeat = self._loop.call_later(wait, self._beat)
+
+    def _wake(self) -> None:
+        if self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
+
+    def _lose(self) -> None:
+        self._wake()
+        for watcher in self.watchers:
+            watcher.lost()

@@ -1,0 +1,194 @@
+"""Serving an application with uvicorn: bind first, tell when ready, and end in order.
+
+On SIGTERM or Ctrl-C: not ready any more, no new runs, running generations get their grace, watchers are
+sent elsewhere, and only then the process ends. A second signal ends it at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Generator, Iterator
+from contextlib import contextmanager
+from ipaddress import ip_address
+from typing import Final
+
+import uvicorn
+from starlette.applications import Starlette
+
+from tokentape.core.errors import SetupError
+from tokentape.core.messages import MAX_MESSAGE
+from tokentape.server.config import ServerConfig
+from tokentape.server.routes.system import Readiness
+from tokentape.server.transport import BUFFER, protocols
+
+_log = logging.getLogger(__name__)
+
+BACKLOG: Final = 2048
+"""Connections that wait to be accepted; the kernel may have a lower limit (net.core.somaxconn)."""
+CLOSE_SECONDS: Final = 5
+"""What open responses get to leave, once every watcher has been told to go."""
+TICK_SECONDS: Final = 1.0
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+async def serve(
+    app: Starlette,
+    config: ServerConfig,
+    *,
+    drain: Callable[[], Awaitable[None]],
+    on_ready: Callable[[str], None],
+    stop: asyncio.Event | None = None,
+) -> None:
+    """Serves until a signal, or until `stop` is set; returns when everything has ended.
+
+    `on_ready` gets the server's address when it accepts connections. `drain` is awaited once the server is
+    to end; it ends runs and watchers. Raises `SetupError` when the address cannot be had, or would be open to
+    everybody without a key.
+    """
+    stop = stop or asyncio.Event()
+    with bind(config) as listener, _signals(stop):
+        server = _Server(_uvicorn_config(app, config))
+        serving = asyncio.create_task(server.serve(sockets=[listener]), name="tokentape-http")
+        try:
+            await _first(serving, server.ready)
+            if not serving.done():
+                on_ready(url_of(listener))
+                await _first(serving, stop)
+            _log.info("ending; running generations get up to %g s", config.shutdown_grace)
+            readiness: Readiness = app.state.readiness
+            readiness.draining = True
+            await drain()
+        finally:
+            server.leave()
+            await serving
+
+
+async def _first(serving: asyncio.Task[None], event: asyncio.Event) -> None:
+    waiting = asyncio.create_task(event.wait())
+    await asyncio.wait([serving, waiting], return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+
+
+def bind(config: ServerConfig) -> socket.socket:
+    """The listening socket; raises `SetupError` with the way out."""
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    try:
+        listener = socket.create_server((config.host, config.port), family=family, backlog=BACKLOG)
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no such name"
+        raise SetupError(
+            f"Cannot listen on {config.host}:{config.port}: {reason}. Choose another `host`, or another `port`."
+        ) from None
+    # Inherited by each connection: what a watcher has not read yet waits where it can still be merged.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
+    listener.setblocking(False)
+    try:
+        _check_exposure(listener, config)
+    except SetupError:
+        listener.close()
+        raise
+    return listener
+
+
+def _check_exposure(listener: socket.socket, config: ServerConfig) -> None:
+    address = listener.getsockname()[0]
+    if config.auth.api_keys or config.auth.delegated:
+        return
+    if not ip_address(address).is_loopback:
+        raise SetupError(
+            f"{address} can be reached by others, and there are no API keys. Set `auth.api_keys` "
+            "(TOKENTAPE_AUTH_API_KEYS), listen on 127.0.0.1, or set `auth.delegated` when a proxy in front lets in "
+            "only those who may."
+        )
+    _log.info("no API keys: open to everybody on this machine")
+
+
+def url_of(listener: socket.socket) -> str:
+    """The address under which a listening socket is reached from this machine."""
+    host, port = listener.getsockname()[:2]
+    if ip_address(host).is_unspecified:
+        host = "::1" if listener.family == socket.AF_INET6 else "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _uvicorn_config(app: Starlette, config: ServerConfig) -> uvicorn.Config:
+    http, websocket = protocols(config.limits)
+    return uvicorn.Config(
+        app,
+        http=http,
+        ws=websocket,
+        ws_max_size=MAX_MESSAGE,
+        # Compression costs each connection memory and time, and a small message can unpack to a large one.
+        ws_per_message_deflate=False,
+        # As over SSE: a peer that is gone is noticed within heartbeat and write deadline.
+        ws_ping_interval=float(config.limits.heartbeat),
+        ws_ping_timeout=float(config.limits.write_deadline),
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        # Without a list of trusted proxies, X-Forwarded-For is anybody's word.
+        proxy_headers=False,
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=CLOSE_SECONDS,
+    )
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which tells when it is ready, and leaves the signals to us."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+        self._leaving = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+    async def main_loop(self) -> None:
+        # Once a second for the Date header; uvicorn itself looks ten times a second whether it should exit.
+        while not await self.on_tick(0):
+            try:
+                async with asyncio.timeout(TICK_SECONDS):
+                    await self._leaving.wait()
+            except TimeoutError:
+                pass
+
+    def leave(self) -> None:
+        """Closes what is open, and ends."""
+        self.should_exit = True
+        self._leaving.set()
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+@contextmanager
+def _signals(stop: asyncio.Event) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+
+    def on_signal(number: signal.Signals) -> None:
+        if stop.is_set():
+            # As if nobody had ever caught it. What was accepted is recorded, and the next start cleans up.
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        stop.set()
+
+    caught = []
+    for number in SIGNALS:
+        try:
+            loop.add_signal_handler(number, on_signal, number)
+            caught.append(number)
+        except (NotImplementedError, RuntimeError, ValueError):
+            pass  # not in the main thread, or not on this system: whoever runs us sets `stop`
+    try:
+        yield
+    finally:
+        for number in caught:
+            loop.remove_signal_handler(number)

@@ -1,0 +1,25 @@
+"""What the server serves: the composed parts of one process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tokentape.hub import Hub
+from tokentape.hub.channels import Channels
+from tokentape.providers.catalog import Catalog
+from tokentape.runs import Runs
+from tokentape.server.config import ServerConfig
+from tokentape.stores.base import Store
+
+
+@dataclass(frozen=True)
+class Services:
+    """Composed by `tokentape.tape.Tape`; every route finds it as `app.state.services`."""
+
+    store: Store
+    hub: Hub
+    runs: Runs
+    channels: Channels
+    catalog: Catalog
+    config: ServerConfig
+    version: str

@@ -1,0 +1,181 @@
+"""Server-Sent Events: views on streams as a response."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from tokentape.core.cursor import Cursor
+from tokentape.core.errors import TokentapeError
+from tokentape.core.resume import Ready
+from tokentape.dialects import native
+from tokentape.dialects.base import Dialect
+from tokentape.dialects.native import Block
+from tokentape.hub import Outlet, Payload, View, Watcher
+from tokentape.hub.channels import RUN_STREAMS
+from tokentape.server.limits import check_audience
+from tokentape.server.problems import problem
+from tokentape.server.pump import SseStream
+from tokentape.server.query import read_query
+from tokentape.server.services import Services
+from tokentape.server.transport import connection_of
+from tokentape.server.watching import ViewQuery, Watch, dialect_of, is_over, position_of, watch_of
+
+HEADERS: Final[Mapping[str, str]] = {
+    "Content-Type": "text/event-stream",
+    "Cache-Control": "no-cache, no-transform",
+    "X-Accel-Buffering": "no",
+}
+"""Of every stream (wire-formats §1); without the last one nginx would collect the events."""
+
+
+class SseOutlet:
+    """One view on one response."""
+
+    def __init__(self, stream: SseStream) -> None:
+        self._stream = stream
+
+    @property
+    def writable(self) -> bool:
+        return self._stream.writable
+
+    def ready(self, watcher: Watcher, ready: Ready) -> None:
+        self._stream.put(watcher.view.dialect.ready(watcher.view.label, ready))
+
+    def write(self, watcher: Watcher, payload: Payload) -> None:  # noqa: ARG002 - there is only one
+        self._stream.put(payload.content)
+
+    def ended(self, watcher: Watcher) -> None:
+        self._stream.flush(watcher)
+
+    def finish(self, watcher: Watcher) -> None:  # noqa: ARG002 - as above
+        self._stream.finish()
+
+    def abort(self, watcher: Watcher, error: TokentapeError | None) -> None:  # noqa: ARG002 - as above
+        self._stream.cut(error)
+
+
+class MultiOutlet:
+    """Several views on one response. The id of a block is where the client then is on all of them.
+
+    So a native `EventSource`, which knows one id only, resumes each stream exactly.
+    """
+
+    def __init__(self, stream: SseStream) -> None:
+        self._stream = stream
+        self._positions: dict[Watcher, Cursor] = {}
+        self._open = 0
+
+    def add(self, watcher: Watcher) -> None:
+        """Adds the next view; all come before the first one starts."""
+        self._positions[watcher] = watcher.ready.cursor
+        self._open += 1
+
+    @property
+    def writable(self) -> bool:
+        return self._stream.writable
+
+    def ready(self, watcher: Watcher, ready: Ready) -> None:
+        self._put(watcher, watcher.view.dialect.ready(watcher.view.label, ready))
+
+    def write(self, watcher: Watcher, payload: Payload) -> None:
+        self._put(watcher, payload.content)
+
+    def _put(self, watcher: Watcher, blocks: tuple[Block, ...]) -> None:
+        epoch = watcher.ready.cursor.epoch
+        lines: list[bytes] = []
+        for block in blocks:
+            if block.offset is not None:
+                self._positions[watcher] = Cursor(epoch, block.offset)
+                lines.append(b"id: %b\n" % ",".join(map(str, self._positions.values())).encode())
+            lines.append(b"data: %b\n\n" % block.data)
+        self._stream.put(b"".join(lines))
+
+    def ended(self, watcher: Watcher) -> None:
+        self._stream.flush(watcher)
+
+    def finish(self, watcher: Watcher) -> None:  # noqa: ARG002 - the last one ends the response, whichever it is
+        self._open -= 1
+        if self._open == 0:
+            self._stream.finish()
+
+    def abort(self, watcher: Watcher, error: TokentapeError | None) -> None:  # noqa: ARG002 - one id resumes all of them
+        self._stream.cut(error)
+
+
+class SseResponse(Response):
+    """Streams of events as a response; what is wrong before its first byte becomes a problem document.
+
+    It is 204 when all views have ended and the client has all of them, which stops a native `EventSource`.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        watches: Sequence[Watch],
+        dialect: Dialect[Any],
+        *,
+        merge: bool = True,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self._services = services
+        self._watches = watches
+        self._dialect = dialect
+        self._merge = merge
+        self.status_code = 200
+        self.background = None
+        self.init_headers({**HEADERS, **(headers or {})})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] == "HEAD":
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            await send({"type": "http.response.body", "body": b""})
+            return
+        stream = SseStream(connection_of(scope, receive), send, self._services.config.limits)
+        try:
+            refusal = await self._attach(stream)
+            if refusal is not None:
+                await refusal(scope, receive, send)
+                return
+            for watcher in stream.watchers:
+                watcher.start()
+            await stream.play(self.raw_headers)
+        finally:
+            for watcher in stream.watchers:
+                watcher.lost()
+
+    async def _attach(self, stream: SseStream) -> Response | None:
+        """Puts the views on the stream; returns what to answer instead, if there is nothing to stream."""
+        outlet = MultiOutlet(stream) if self._dialect is native.multi else SseOutlet(stream)
+        over = True
+        try:
+            for watch in self._watches:
+                watcher = await self._watch(watch, outlet)
+                stream.watchers.append(watcher)
+                if isinstance(outlet, MultiOutlet):
+                    outlet.add(watcher)
+                over = over and is_over(watch, watcher.ready, closed=watcher.tail.closed)
+        except TokentapeError as error:
+            return problem(error)
+        return Response(status_code=204) if over else None
+
+    async def _watch(self, watch: Watch, outlet: Outlet) -> Watcher:
+        place = watch.place
+        check_audience(self._services.hub, place.stream, self._services.config.limits)
+        view = View(self._dialect, watch.label, run=place.run, merge=self._merge)
+        return await self._services.hub.attach(place.stream, watch.start, view, outlet)
+
+
+def run_response(services: Services, run_id: str, request: Request) -> Response:
+    """One run as a response, in any application's own route; honours `Last-Event-ID` and the query of `ViewQuery`."""
+    try:
+        query = read_query(request.query_params, ViewQuery)
+        label = RUN_STREAMS + run_id
+        watch = watch_of(label, services.runs.locate(label), position_of(request.headers, query))
+        return SseResponse(services, [watch], dialect_of(query), merge=query.merge)
+    except TokentapeError as error:
+        return problem(error)

@@ -1,0 +1,8 @@
+"""`WS /v1/ws`, the native WebSocket `tokentape.v1` (docs/websocket.md): everything on one connection.
+
+routes          who may come in, and in which language
+connection      reader → inbox → one worker → outbox → writer, until either side ends it
+requests        what each operation does
+subscriptions   the watchers of a connection, and whose turn it is
+attendance      the members who are present through a connection
+"""

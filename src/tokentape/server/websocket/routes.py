@@ -1,0 +1,99 @@
+"""`WS /v1/ws`: the native WebSocket, `tokentape.v1` (docs/websocket.md): who may come in, and in which language."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from starlette.routing import BaseRoute, WebSocketRoute
+from starlette.types import Receive, Scope, Send
+
+from tokentape.core.errors import BadRequest, TokentapeError, TooMany
+from tokentape.core.frames import CloseCode, fit_reason
+from tokentape.core.messages import SUBPROTOCOL
+from tokentape.server.auth import Gate
+from tokentape.server.config import Auth, ServerConfig
+from tokentape.server.problems import problem
+from tokentape.server.services import Services
+from tokentape.server.transport import link_of
+from tokentape.server.websocket.attendance import Attendance
+from tokentape.server.websocket.connection import Connection
+from tokentape.server.websocket.socket import Socket
+
+
+def websocket_routes(services: Services) -> list[BaseRoute]:
+    """The routes of the native WebSocket."""
+    return [WebSocketRoute("/v1/ws", _Endpoint(services), name="websocket")]
+
+
+class WrongSubprotocol(BadRequest):
+    """The client speaks other subprotocols only."""
+
+
+class _Endpoint:
+    """Takes connections, or refuses them before the upgrade."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._gate = Gate(services.config)
+        self._has_keys = bool(services.config.auth.api_keys)
+        self._origins = _origins_gate(services.config)
+        self._attendance = Attendance(services.channels)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()  # `websocket.connect`
+        try:
+            admitted = self._admit(scope)
+            subprotocol = choose_subprotocol(scope.get("subprotocols", ()))
+        except TokentapeError as error:
+            await _refuse(error, scope, send)
+            return
+        await send({"type": "websocket.accept", "subprotocol": subprotocol})
+        socket = Socket(scope, receive, send)
+        check = self._gate.check_token
+        await Connection(self._services, self._attendance, socket, check=check, admitted=admitted).serve()
+
+    def _admit(self, scope: Scope) -> bool:
+        """Whether the client may come in as it is; False when it has to send `auth` first."""
+        link = link_of(scope)
+        if link is not None and link.crowded:
+            raise TooMany("This server has too many connections; try again in a moment.")
+        if self._has_keys and not any(name == b"authorization" for name, _ in scope["headers"]):
+            # A browser cannot send the header with an upgrade; its page's origin it does send.
+            if self._origins is not None:
+                self._origins.check(scope)
+            return False
+        self._gate.check(scope)
+        return True
+
+
+def _origins_gate(config: ServerConfig) -> Gate | None:
+    """Checks where pages come from, and nothing else; None when they may come from anywhere."""
+    if "*" in config.cors.origins:
+        return None
+    return Gate(msgspec.structs.replace(config, auth=Auth(delegated=True)))
+
+
+def choose_subprotocol(offered: Sequence[str]) -> str | None:
+    """The one to speak; None for a client that asks for none. Raises `WrongSubprotocol`."""
+    if SUBPROTOCOL in offered:
+        return SUBPROTOCOL
+    if offered:
+        raise WrongSubprotocol(f"This is {SUBPROTOCOL}, and none of {', '.join(offered)[:200]}.")
+    return None
+
+
+async def _refuse(error: TokentapeError, scope: Scope, send: Send) -> None:
+    if "websocket.http.response" in scope.get("extensions", {}):
+        response = problem(error)
+        headers = response.raw_headers
+        await send({"type": "websocket.http.response.start", "status": response.status_code, "headers": headers})
+        await send({"type": "websocket.http.response.body", "body": bytes(response.body)})
+    elif isinstance(error, WrongSubprotocol):
+        # A close before the upgrade could only be 403, which says something else.
+        await send({"type": "websocket.accept"})
+        await send(
+            {"type": "websocket.close", "code": int(CloseCode.PROTOCOL_VERSION), "reason": fit_reason(error.message)}
+        )
+    else:
+        await send({"type": "websocket.close"})

@@ -1,0 +1,130 @@
+"""The subscriptions of one WebSocket: one outlet for many watchers, told apart by the name that the client used."""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict
+from collections.abc import Callable
+
+from tokentape.core import messages
+from tokentape.core.cursor import Cursor
+from tokentape.core.errors import BadRequest, ShuttingDown, TokentapeError, TooMany
+from tokentape.core.messages import RequestId, Subscribe
+from tokentape.core.resume import Ready
+from tokentape.dialects import native
+from tokentape.hub import Payload, View, Watcher
+from tokentape.server.limits import check_audience
+from tokentape.server.services import Services
+from tokentape.server.watching import Watch, find, is_over, watch_of
+from tokentape.server.websocket.outbox import Outbox
+
+
+class Subscriptions:
+    """An `Outlet` (see `tokentape.hub.watcher`) that writes into the connection's outbox."""
+
+    def __init__(self, services: Services, outbox: Outbox, *, on_shutdown: Callable[[], None]) -> None:
+        """`on_shutdown` is called when the hub sends its watchers elsewhere."""
+        self._services = services
+        self._outbox = outbox
+        self._on_shutdown = on_shutdown
+        self._limit = services.config.limits.max_streams
+        # In the order of turns: whoever was served goes to the end.
+        self._watchers: OrderedDict[str, Watcher] = OrderedDict()
+        self._unanswered: dict[Watcher, RequestId] = {}
+        self._closed = False
+
+    async def add(self, request: Subscribe) -> None:
+        """Begins to watch; the request is answered by how the view begins, before its first event.
+
+        Raises what a wrong name or position raises, `BadRequest` for a name that is subscribed already, and
+        `TooMany`.
+        """
+        if request.stream in self._watchers:
+            raise BadRequest(f"{request.stream!r} is subscribed on this connection already; unsubscribe it first.")
+        if len(self._watchers) >= self._limit:
+            raise TooMany(f"A connection has {self._limit} subscriptions at most; open another one.")
+        watch = watch_of(request.stream, await find(self._services, request.stream), request.position)
+        watcher = await self._attach(watch, request)
+        if self._watchers.get(watch.label) is not watcher:
+            return  # the connection has ended meanwhile
+        if is_over(watch, watcher.ready, closed=watcher.tail.closed):
+            self.remove(watch.label)
+            self._outbox.answer(messages.ack(self._unanswered.pop(watcher), watcher.ready.as_dict()))
+            self._put(messages.end_message(watch.label, str(watcher.ready.cursor)))
+        else:
+            watcher.start()
+
+    async def _attach(self, watch: Watch, request: Subscribe) -> Watcher:
+        hub = self._services.hub
+        check_audience(hub, watch.place.stream, self._services.config.limits)
+        view = View(native.websocket, watch.label, run=watch.place.run, merge=request.merge)
+        watcher = await hub.attach(watch.place.stream, watch.start, view, self)
+        if self._closed:
+            watcher.lost()
+        else:
+            self._watchers[watch.label] = watcher
+            self._unanswered[watcher] = request.id
+        return watcher
+
+    def remove(self, name: str) -> None:
+        """Stops watching; raises `BadRequest` for a name that is not subscribed."""
+        watcher = self._watchers.pop(name, None)
+        if watcher is None:
+            raise BadRequest(f"{name[:80]!r} is not subscribed on this connection.")
+        watcher.lost()
+
+    def resume(self) -> None:
+        """Lets the watchers go on as far as there is room, in turns."""
+        for name, watcher in tuple(self._watchers.items()):
+            if not self.writable:
+                return
+            self._watchers.move_to_end(name)
+            if watcher not in self._unanswered:
+                watcher.resume()
+
+    def close(self) -> None:
+        """Stops watching everything."""
+        self._closed = True
+        while self._watchers:
+            self._watchers.popitem()[1].lost()
+
+    # The outlet
+
+    @property
+    def writable(self) -> bool:
+        return self._outbox.writable
+
+    def ready(self, watcher: Watcher, ready: Ready) -> None:
+        request = self._unanswered.pop(watcher, None)
+        if request is not None:
+            self._outbox.answer(messages.ack(request, ready.as_dict()))
+        else:
+            self._put(messages.ready_message(watcher.view.label, ready.as_dict()))
+
+    def write(self, watcher: Watcher, payload: Payload) -> None:  # noqa: ARG002 - all of them share the outbox
+        self._outbox.events(payload.content, payload.size)
+
+    def ended(self, watcher: Watcher) -> None:
+        if watcher.view.run is None:
+            # A closed channel: its format has no end of its own, so the subscription's is said here.
+            position = Cursor(watcher.ready.cursor.epoch, watcher.cursor)
+            self._put(messages.end_message(watcher.view.label, str(position)))
+        self._outbox.events((), 0, left=watcher.flushed)
+
+    def finish(self, watcher: Watcher) -> None:
+        self._watchers.pop(watcher.view.label, None)
+
+    def abort(self, watcher: Watcher, error: TokentapeError | None) -> None:
+        if error is None:
+            return  # it is we who let go of it
+        self._watchers.pop(watcher.view.label, None)
+        if isinstance(error, ShuttingDown):
+            # All of them will hear it, so the connection says it once, by its close code.
+            self._on_shutdown()
+        else:
+            told = copy.copy(error)
+            told.details = {**error.details, "stream": watcher.view.label}
+            self._outbox.answer(messages.error(self._unanswered.pop(watcher, None), told))
+
+    def _put(self, message: bytes) -> None:
+        self._outbox.events((message,), len(message))

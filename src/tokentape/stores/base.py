@@ -1,0 +1,271 @@
+"""The store contract: named append-only logs of bytes, with epochs, offsets and a few optional capabilities.
+
+A store knows nothing of events, runs or watchers. What follows is in MUST language because every
+store is tested against it (`tokentape.testing.StoreContract`), and because P1–P3 and P7 stand on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
+
+import msgspec
+
+from tokentape.core.errors import TokentapeError
+
+
+class Retention(msgspec.Struct, frozen=True, kw_only=True):
+    """How long a stream is kept. Zero means without that bound.
+
+    `after_close` and `idle` are seconds; `expires_at` is milliseconds since the Unix epoch. `idle` is
+    sliding: reads and appends renew it, `info` does not. `max_bytes` bounds the sum of the records'
+    sizes: the oldest are trimmed first, up to a quarter of the bound more than need be (so that a full log
+    is not trimmed at every append), and at least the newest record stays.
+    """
+
+    after_close: float = 0
+    idle: float = 0
+    expires_at: int = 0
+    max_bytes: int = 0
+
+
+class StreamConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What a stream is created with; it never changes. `attributes` is a little JSON for the layers above."""
+
+    content_type: str = "application/json"
+    retention: Retention = Retention()
+    attributes: dict[str, Any] = {}
+
+
+class StreamInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A stream at one moment. Retained offsets are `first`…`last`; an empty one has `first == last + 1`."""
+
+    name: str
+    epoch: str
+    config: StreamConfig
+    first: int
+    last: int
+    bytes: int
+    closed: bool
+    created_at: int
+    """Milliseconds since the Unix epoch, as are the next two; 0 means never."""
+    appended_at: int = 0
+    closed_at: int = 0
+    sequence: str | None = None
+    """The last `Append.sequence`."""
+
+
+class Producer(NamedTuple):
+    """Makes appends idempotent: (id, epoch, seq), with seq counting appends of this producer epoch from 0."""
+
+    id: str
+    epoch: int
+    seq: int
+
+
+class Fence(NamedTuple):
+    """A lease that must still be held, and with this token, for an append to be accepted."""
+
+    lease: str
+    token: int
+
+
+class Append(msgspec.Struct, kw_only=True):
+    """One atomic append to one stream; part of a batch.
+
+    `keys`, when given, is as long as `records`: a record whose key is already on the stream (and
+    retained) is not appended again. `epoch`, when given, must be the stream's. `sequence` must be
+    greater, as text, than the last one given (the Durable Streams protocol's Stream-Seq). With `close`
+    the stream is closed by the same atomic step; an append without records that only closes is allowed,
+    and closing a closed stream again is a success.
+    """
+
+    stream: str
+    records: Sequence[bytes] = ()
+    keys: Sequence[str | None] | None = None
+    epoch: str | None = None
+    producer: Producer | None = None
+    sequence: str | None = None
+    fence: Fence | None = None
+    close: bool = False
+
+
+class Appended(NamedTuple):
+    """What an accepted append did.
+
+    The new records have the offsets `first`…`last` (`first == last + 1` when none is new). `offsets`
+    has, for each record of the append, the offset where it stands: for a repeated key that of its first
+    copy, and all of them for a repeated producer sequence number are 0 (`duplicate`).
+    """
+
+    epoch: str
+    first: int
+    last: int
+    closed: bool
+    offsets: Sequence[int]
+    duplicate: bool = False
+
+
+class Page(NamedTuple):
+    """A stretch of records in order. `last` and `closed` are the stream's, at the moment of reading.
+
+    The page reached the end when it is empty or its final offset is `last`.
+    """
+
+    epoch: str
+    records: list[tuple[int, bytes]]
+    last: int
+    closed: bool
+
+
+class Store(Protocol):
+    """Named append-only logs. Five methods; the rest are capabilities.
+
+    Every method MAY raise `StoreUnavailable`; then nothing was changed, or (for a store across a
+    network) the caller repeats the call with the same producer or keys to learn which.
+    """
+
+    async def create(self, name: str, config: StreamConfig) -> tuple[StreamInfo, bool]:
+        """Creates a stream; returns it and whether it is new.
+
+        An existing stream with an equal configuration MUST be returned unchanged, with False; with another
+        configuration `StreamExists` MUST be raised. A new stream MUST get a fresh random epoch, also when a
+        stream of that name existed before.
+        """
+        ...
+
+    async def append(self, batch: Sequence[Append]) -> list[Appended | TokentapeError]:
+        """Appends a batch, in its order; each entry is atomic, and one refused entry MUST NOT affect another.
+
+        A returned `Appended` is accepted: it MUST survive what the store promises to survive (P3).
+        Offsets MUST be contiguous per (stream, epoch), starting at 1. Checks come in this order: exists
+        (`StreamNotFound`), epoch (`CursorGone`, reason `epoch`), fence (`Fenced`), producer (a repeated
+        sequence number is a success with `duplicate`; `StaleProducer`; `SequenceConflict`, also when a new
+        producer epoch starts past 0), closed (`StreamClosed`, unless the append only closes, or all its
+        records are known by their keys), sequence (`SequenceConflict`), keys. Batches MUST be applied in the
+        order of the calls. It is not cancelled by cancelling the caller.
+        """
+        ...
+
+    async def read(self, name: str, after: int, *, max_bytes: int = 262_144, max_records: int = 10_000) -> Page:
+        """Reads on from `after` (exclusive): at least one record where there is one, else as many as fit.
+
+        Raises `StreamNotFound`, and `CursorGone` with reason `trimmed` when the record after `after` is no
+        longer retained, or `future` when `after` lies beyond the end. MUST be one indexed look-up, not a scan.
+        """
+        ...
+
+    async def delete(self, name: str) -> None:
+        """Deletes a stream with its records, keys and producers; raises `StreamNotFound`."""
+        ...
+
+    async def info(self, name: str) -> StreamInfo:
+        """The stream as it is now; raises `StreamNotFound` (also once its retention has run out)."""
+        ...
+
+    async def __aenter__(self) -> Self:
+        """Opens files and connections; raises `SetupError` where that cannot work."""
+        ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        """Finishes what was handed in, then closes."""
+        ...
+
+
+@runtime_checkable
+class Listing(Protocol):
+    """Capability: find streams by prefix."""
+
+    async def list(self, prefix: str = "", *, after: str = "", limit: int = 100) -> list[StreamInfo]:
+        """Streams whose name starts with `prefix` and sorts after `after`, by name; `limit` at most."""
+        ...
+
+
+class Standing(NamedTuple):
+    """Where a stream stands: its offsets go up to `last`."""
+
+    stream: str
+    epoch: str
+    last: int
+    closed: bool
+
+
+@runtime_checkable
+class Notifying(Protocol):
+    """Capability: tells when streams have grown, for stores that several processes write to.
+
+    What it tells is a hint: it MAY be late, repeated or lost, and says nothing that `read` does not. Whoever
+    relies on it looks at the log now and then.
+    """
+
+    def notify(self, listener: Callable[[Standing], None]) -> Callable[[], None]:
+        """Calls back, in the running event loop, after appends of any process; returns what ends that.
+
+        What an own append did MUST be returned to its caller before it is told here.
+        """
+        ...
+
+
+class LeaseInfo(NamedTuple):
+    """A lease. `token` grows with every acquisition of that name; `value` says what it is for."""
+
+    name: str
+    token: int
+    holder: str
+    value: bytes
+    live: bool
+    """False once it has run out, or its process is known to have ended."""
+
+
+@runtime_checkable
+class Leasing(Protocol):
+    """Capability: one holder at a time, with fencing tokens (P7).
+
+    Expiry MUST be measured on a monotonic clock of the store, never on wall clocks of its users.
+    """
+
+    async def acquire(self, name: str, holder: str, *, seconds: float, value: bytes = b"") -> LeaseInfo | None:
+        """Takes the lease when it is free or has run out; None when somebody else holds it live.
+
+        Its own holder may take it anew: the earlier token is fenced off.
+        """
+        ...
+
+    async def renew(self, name: str, token: int, *, seconds: float) -> bool:
+        """Keeps it; False when it was lost: the holder MUST stop writing. Once it has run out, it is lost."""
+        ...
+
+    async def release(self, name: str, token: int) -> None:
+        """Gives it back; without effect when it was lost: then it stays listed, as an orphan to clean up."""
+        ...
+
+    async def leases(self, prefix: str = "") -> Sequence[LeaseInfo]:
+        """All leases that were acquired and not released, live or not: dead ones are orphans to clean up."""
+        ...
+
+
+class Member(NamedTuple):
+    """Somebody who is present: `id` is unique on its stream; `data` is any small JSON value."""
+
+    id: str
+    data: Any
+
+
+@runtime_checkable
+class Presence(Protocol):
+    """Capability: who is here, with expiry, so that a crash cleans up by itself."""
+
+    async def track(self, stream: str, member: Member, *, seconds: float) -> bool:
+        """Adds, changes or keeps a member; True when it was not there before."""
+        ...
+
+    async def untrack(self, stream: str, member_id: str) -> bool:
+        """Removes a member; False when it was not there."""
+        ...
+
+    async def members(self, stream: str) -> list[Member]:
+        """Those present now, in the order of arrival."""
+        ...

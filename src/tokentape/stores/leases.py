@@ -1,0 +1,96 @@
+"""Leases of one process: who holds what until when, with fencing tokens (P7)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from tokentape.stores.base import Fence, LeaseInfo
+
+
+class Lease(NamedTuple):
+    """One acquired lease; `until` is on the monotonic clock of this process, -inf for one of an earlier process."""
+
+    name: str
+    token: int
+    holder: str
+    value: bytes
+    until: float
+
+
+class LeaseTable:
+    """The rules of leases, in memory.
+
+    A lease that has run out is lost even when nobody else took it: it can neither be renewed nor released,
+    and stays listed as dead until somebody acquires it. So a holder that finished late cannot
+    hide that what it guarded needs cleaning up. Tokens come from one counter, so that they grow for each
+    name also across release. Any thread may call.
+    """
+
+    def __init__(self, monotonic: Callable[[], float], *, last_token: int = 0) -> None:
+        self._monotonic = monotonic
+        self._leases: dict[str, Lease] = {}
+        self._lock = threading.Lock()
+        self.last_token = last_token
+
+    def restore(self, leases: Iterable[Lease]) -> None:
+        """Puts in leases that were written down before."""
+        self._leases.update((lease.name, lease) for lease in leases)
+
+    def get(self, name: str) -> Lease | None:
+        return self._leases.get(name)
+
+    def put_back(self, name: str, lease: Lease | None) -> None:
+        """Undoes an acquisition or a release that could not be written down; its token stays used."""
+        with self._lock:
+            if lease is None:
+                self._leases.pop(name, None)
+            else:
+                self._leases[name] = lease
+
+    def acquire(self, name: str, holder: str, *, seconds: float, value: bytes) -> LeaseInfo | None:
+        """Takes a lease; its present holder may take it anew, which fences off the old token."""
+        with self._lock:
+            current = self._leases.get(name)
+            if current is not None and current.holder != holder and self._live(current):
+                return None
+            self.last_token += 1
+            lease = Lease(name, self.last_token, holder, value, self._monotonic() + seconds)
+            self._leases[name] = lease
+            return self._info(lease)
+
+    def renew(self, name: str, token: int, *, seconds: float) -> bool:
+        """Keeps a lease that is still held."""
+        with self._lock:
+            lease = self._held(name, token)
+            if lease is None:
+                return False
+            self._leases[name] = lease._replace(until=self._monotonic() + seconds)
+            return True
+
+    def release(self, name: str, token: int) -> bool:
+        """Gives back a lease that is still held; False when it was lost."""
+        with self._lock:
+            if self._held(name, token) is None:
+                return False
+            del self._leases[name]
+            return True
+
+    def holds(self, fence: Fence) -> bool:
+        """Whether the lease is held with this token now."""
+        lease = self._leases.get(fence.lease)
+        return lease is not None and lease.token == fence.token and self._live(lease)
+
+    def infos(self, prefix: str) -> list[LeaseInfo]:
+        return [self._info(lease) for name, lease in sorted(self._leases.items()) if name.startswith(prefix)]
+
+    def _held(self, name: str, token: int) -> Lease | None:
+        lease = self._leases.get(name)
+        return lease if lease is not None and lease.token == token and self._live(lease) else None
+
+    def _live(self, lease: Lease) -> bool:
+        return self._monotonic() < lease.until
+
+    def _info(self, lease: Lease) -> LeaseInfo:
+        return LeaseInfo(lease.name, lease.token, lease.holder, lease.value, self._live(lease))

@@ -1,0 +1,309 @@
+"""One stream's log as data: what an append would do to it, decided without input or output.
+
+Both stores that live in this process decide here, so that they cannot differ. The order of the checks
+is that of `Store.append`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import islice
+from typing import NamedTuple
+
+import msgspec
+
+from tokentape.core.cursor import EPOCH_ALPHABET, EPOCH_LENGTH
+from tokentape.core.errors import (
+    BadRequest,
+    CursorGone,
+    Fenced,
+    SequenceConflict,
+    StaleProducer,
+    StreamClosed,
+    StreamExists,
+    StreamNotFound,
+    TokentapeError,
+)
+from tokentape.core.producer import ProducerState, admit
+from tokentape.stores.base import Append, Appended, Fence, Producer, StreamConfig, StreamInfo
+from tokentape.stores.retention import Clock, Lifetime
+
+
+class Change(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What one accepted append changes: new records from offset `first` on, and what else it moved."""
+
+    stream: int
+    first: int
+    records: tuple[bytes, ...] = ()
+    keys: tuple[str | None, ...] | None = None
+    producer: Producer | None = None
+    sequence: str | None = None
+    closes: bool = False
+
+
+class Tail:
+    """The committed records that are in memory, from `first` on.
+
+    A store only ever adds to it, the records before `closed`, or puts a new one in its place. So
+    whoever reads `closed` first and then the records sees a true state, from any thread.
+    """
+
+    __slots__ = ("closed", "first", "records")
+
+    def __init__(self, first: int, records: list[bytes], *, closed: bool) -> None:
+        self.first = first
+        self.records = records
+        self.closed = closed
+
+    def seen(self) -> tuple[bool, int]:
+        """Whether the stream is closed, and its last committed offset."""
+        closed = self.closed
+        return closed, self.first + len(self.records) - 1
+
+
+class Before(NamedTuple):
+    """What a staged change overwrote, besides `last`."""
+
+    closed: bool
+    sequence: str | None
+    producer: str | None
+    state: ProducerState | None
+
+
+class Head(ABC):
+    """The state of one stream that decides its appends.
+
+    An append is staged first (so that the next one of the same batch is decided on top of it) and
+    committed once it is kept; `unstage` takes it back. `last`, `closed`, `sequence` and the producers are
+    as staged, all else is as committed.
+    """
+
+    __slots__ = (
+        "appended_at",
+        "bytes",
+        "closed",
+        "closed_at",
+        "config",
+        "created_at",
+        "epoch",
+        "first",
+        "id",
+        "last",
+        "lifetime",
+        "name",
+        "producers",
+        "sequence",
+        "tail",
+    )
+
+    def __init__(self, name: str, *, epoch: str, config: StreamConfig, lifetime: Lifetime, created_at: int) -> None:
+        self.id = 0
+        self.name = name
+        self.epoch = epoch
+        self.config = config
+        self.lifetime = lifetime
+        self.created_at = created_at
+        self.first = 1
+        self.last = 0
+        self.bytes = 0
+        self.appended_at = 0
+        self.closed = False
+        self.closed_at = 0
+        self.sequence: str | None = None
+        self.producers: dict[str, ProducerState] = {}
+        self.tail = Tail(1, [], closed=False)
+
+    @abstractmethod
+    def find_key(self, key: str) -> int:
+        """The offset of the retained record with this key; 0 when there is none."""
+
+    @abstractmethod
+    def add_key(self, key: str, offset: int) -> None:
+        """A staged record has this key."""
+
+    @abstractmethod
+    def drop_key(self, key: str) -> None:
+        """It was taken back."""
+
+    def find_producer(self, producer: str) -> ProducerState | None:
+        """What is known of a producer."""
+        return self.producers.get(producer)
+
+    def stage(self, change: Change) -> Before | None:
+        """Counts a change in; returns what it takes to undo it."""
+        self.last += len(change.records)
+        if change.keys is not None:
+            for offset, key in enumerate(change.keys, change.first):
+                if key is not None:
+                    self.add_key(key, offset)
+        if change.producer is None and change.sequence is None and not change.closes:
+            return None
+        name = None if change.producer is None else change.producer.id
+        before = Before(self.closed, self.sequence, name, None if name is None else self.find_producer(name))
+        if change.producer is not None:
+            self.producers[change.producer.id] = ProducerState(change.producer.epoch, change.producer.seq)
+        if change.sequence is not None:
+            self.sequence = change.sequence
+        if change.closes:
+            self.closed = True
+        return before
+
+    def unstage(self, change: Change, before: Before | None) -> None:
+        """Takes the latest staged change back."""
+        self.last = change.first - 1
+        for key in change.keys or ():
+            if key is not None:
+                self.drop_key(key)
+        if before is None:
+            return
+        self.closed, self.sequence = before.closed, before.sequence
+        if before.producer is not None:
+            if before.state is None:
+                self.producers.pop(before.producer, None)
+            else:
+                self.producers[before.producer] = before.state
+
+    def commit(self, change: Change, *, wall_ms: int, steady: float) -> None:
+        """A staged change is kept."""
+        records = change.records
+        if records:
+            self.bytes += len(records[0]) if len(records) == 1 else sum(map(len, records))
+            self.appended_at = wall_ms
+            self.tail.records.extend(records)
+        if self.lifetime.slides:
+            self.lifetime.renew(steady)
+        if change.closes:
+            self.tail.closed = True
+            self.closed_at = wall_ms
+            self.lifetime.close(steady)
+
+    def info(self) -> StreamInfo:
+        """The stream as it is now."""
+        return StreamInfo(
+            name=self.name,
+            epoch=self.epoch,
+            config=self.config,
+            first=self.first,
+            last=self.last,
+            bytes=self.bytes,
+            closed=self.closed,
+            created_at=self.created_at,
+            appended_at=self.appended_at,
+            closed_at=self.closed_at,
+            sequence=self.sequence,
+        )
+
+    def over(self, clock: Clock) -> bool:
+        """Whether its retention has run out."""
+        return self.lifetime.mortal and self.lifetime.over(clock)
+
+
+def decide(
+    head: Head, append: Append, holds: Callable[[Fence], bool]
+) -> tuple[Appended, Change | None] | TokentapeError:
+    """What an append to an existing stream does: its result and the change to keep, or why it is refused."""
+    if append.epoch is not None and append.epoch != head.epoch:
+        return CursorGone(
+            f"Stream {head.name!r} was made anew: its epoch is {head.epoch!r}, not {append.epoch!r}.", reason="epoch"
+        )
+    if append.fence is not None and not holds(append.fence):
+        return Fenced(f"Lease {append.fence.lease!r} was lost: another writer may own {head.name!r} now. Stop writing.")
+    producer, sequence, records, keys = append.producer, append.sequence, tuple(append.records), None
+    for record in records:
+        if type(record) is not bytes:  # anything else would be written down and could not be read again
+            raise TypeError(f"records are bytes, not {type(record).__name__}")
+    if producer is not None:
+        try:
+            if not admit(head.find_producer(producer.id), producer.epoch, producer.seq):
+                return _nothing_new(head, (0,) * len(records), duplicate=True), None
+        except (StaleProducer, SequenceConflict) as refusal:
+            return refusal
+    first = head.last + 1
+    offsets: Sequence[int] = range(first, first + len(records))
+    if append.keys is not None:
+        if len(append.keys) != len(records):
+            return BadRequest(f"{len(append.keys)} keys were given for {len(records)} records: one each is needed.")
+        offsets, records, keys = _place(head, records, append.keys)
+    if head.closed and (records or not (append.close or offsets)):
+        return StreamClosed(f"Stream {head.name!r} is closed at offset {head.last}.", last=head.last)
+    if sequence is not None and head.sequence is not None and sequence <= head.sequence:
+        return SequenceConflict(f"{sequence!r} is not greater than {head.sequence!r}, the last one of {head.name!r}.")
+    closes = append.close and not head.closed
+    if not (records or closes or producer is not None or sequence is not None):
+        return _nothing_new(head, offsets), None
+    # The class's own constructor would take twice as long, and this happens for every token.
+    appended = new_appended((head.epoch, first, head.last + len(records), closes or head.closed, offsets, False))
+    return appended, Change(head.id, first, records, keys, producer, sequence, closes)
+
+
+def _place(
+    head: Head, records: tuple[bytes, ...], keys: Sequence[str | None]
+) -> tuple[list[int], tuple[bytes, ...], tuple[str | None, ...] | None]:
+    """Where each record stands, and which of them are new, with their keys."""
+    offsets: list[int] = []
+    new_records: list[bytes] = []
+    new_keys: list[str | None] = []
+    seen: dict[str, int] = {}
+    for record, key in zip(records, keys, strict=True):
+        offset = 0 if key is None else seen.get(key) or head.find_key(key)
+        if not offset:
+            new_records.append(record)
+            new_keys.append(key)
+            offset = head.last + len(new_records)
+            if key is not None:
+                seen[key] = offset
+        offsets.append(offset)
+    return offsets, tuple(new_records), tuple(new_keys) if seen else None
+
+
+new_appended = partial(tuple.__new__, Appended)
+
+
+def _nothing_new(head: Head, offsets: Sequence[int], *, duplicate: bool = False) -> Appended:
+    return Appended(head.epoch, head.last + 1, head.last, head.closed, offsets, duplicate)
+
+
+def check_position(name: str, after: int, *, first: int, last: int) -> None:
+    """Raises `CursorGone` unless the record after `after` is retained or still to come."""
+    if after > last:
+        raise CursorGone(f"Offset {after} of {name!r} lies in the future: the last one is {last}.", reason="future")
+    if after + 1 < first:
+        raise CursorGone(
+            f"Offset {after + 1} of {name!r} is no longer kept: the first one is {first}.", reason="trimmed"
+        )
+
+
+def fit(records: Sequence[bytes], max_bytes: int, max_records: int) -> int:
+    """How many of the records go into a page: at least one."""
+    total = 0
+    for count, record in enumerate(islice(records, max(max_records, 1))):
+        total += len(record)
+        if total > max_bytes and count:
+            return count
+    return min(len(records), max(max_records, 1))
+
+
+def same_config(head: Head, config: StreamConfig) -> None:
+    """Raises `StreamExists` when an existing stream was created with another configuration."""
+    if head.config != config:
+        raise StreamExists(f"Stream {head.name!r} exists with another configuration. Use that one, or delete it first.")
+
+
+def not_found(name: str) -> StreamNotFound:
+    return StreamNotFound(f"There is no stream {name!r}: it was never created, was deleted, or its retention ran out.")
+
+
+def fresh_epoch() -> str:
+    """A random epoch for a new stream."""
+    return "".join(secrets.choice(EPOCH_ALPHABET) for _ in range(EPOCH_LENGTH))
+
+
+_decode_config = msgspec.json.Decoder(StreamConfig).decode
+
+
+def plain_config(config: StreamConfig) -> StreamConfig:
+    """The configuration as JSON has it: what it will be when read back, and nobody else's to change."""
+    return _decode_config(msgspec.json.encode(config))

@@ -1,0 +1,190 @@
+"""The store contract: listing, leases and presence, for the stores that have them."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tokentape.core.errors import Fenced
+from tokentape.stores.base import (
+    Append,
+    Appended,
+    Fence,
+    Leasing,
+    Listing,
+    Member,
+    Notifying,
+    Presence,
+    Standing,
+    Store,
+    StreamConfig,
+)
+from tokentape.testing.clock import ManualClock
+from tokentape.testing.contract_log import put, refused
+
+
+def listing(store: Store) -> Listing:
+    return store if isinstance(store, Listing) else pytest.skip("this store does not list")
+
+
+def notifying(store: Store) -> Notifying:
+    return store if isinstance(store, Notifying) else pytest.skip("this store does not tell")
+
+
+def leasing(store: Store) -> Leasing:
+    return store if isinstance(store, Leasing) else pytest.skip("this store has no leases")
+
+
+def presence(store: Store) -> Presence:
+    return store if isinstance(store, Presence) else pytest.skip("this store has no presence")
+
+
+class CapabilityContract:
+    """Each capability by itself."""
+
+    async def test_appends_are_told_after_they_are_answered(self, store: Store) -> None:
+        told: asyncio.Queue[Standing] = asyncio.Queue()
+        forget = notifying(store).notify(told.put_nowait)
+        await store.create("s", StreamConfig())
+        (appended,) = await store.append([Append(stream="s", records=[b"1", b"2"], close=True)])
+        assert isinstance(appended, Appended)
+        assert told.empty(), "a caller is told its own answer first"
+        async with asyncio.timeout(5):
+            assert await told.get() == Standing("s", appended.epoch, 2, closed=True)
+        forget()
+        await store.create("t", StreamConfig())
+        await store.append([Append(stream="t", records=[b"1"])])
+        await asyncio.sleep(0)
+        assert told.empty()
+
+    async def test_streams_are_listed_by_name_in_pages(self, store: Store) -> None:
+        lister = listing(store)
+        names = ["a", "a%", "a_b", "ab", "b/1", "b/2", "b0", "é"]
+        for name in reversed(names):
+            await store.create(name, StreamConfig(attributes={"of": name}))
+        assert [info.name for info in await lister.list()] == names
+        assert [info.name for info in await lister.list("b/")] == ["b/1", "b/2"]
+        assert [info.name for info in await lister.list("a%")] == ["a%"]
+        assert [info.name for info in await lister.list("a_")] == ["a_b"]
+        found: list[str] = []
+        while page := await lister.list(after=found[-1] if found else "", limit=3):
+            found += [info.name for info in page]
+        assert found == names
+        assert [info.name for info in await lister.list("b", after="b/1")] == ["b/2", "b0"]
+        assert await lister.list("nothing") == []
+
+    async def test_what_is_listed_is_as_fresh_as_info(self, store: Store) -> None:
+        lister = listing(store)
+        await store.create("a", StreamConfig())
+        await put(store, "a", b"x", close=True)
+        await store.create("b", StreamConfig())
+        assert await lister.list() == [await store.info("a"), await store.info("b")]
+        await store.delete("a")
+        assert [info.name for info in await lister.list()] == ["b"]
+
+    async def test_p7_a_lease_has_one_holder(self, store: Store, clock: ManualClock) -> None:
+        leases = leasing(store)
+        mine = await leases.acquire("run", "me", seconds=10, value=b"what for")
+        assert mine is not None
+        assert (mine.name, mine.holder, mine.value, mine.live) == ("run", "me", b"what for", True)
+        assert await leases.acquire("run", "you", seconds=10) is None
+        clock.advance(11)
+        yours = await leases.acquire("run", "you", seconds=10)
+        assert yours is not None
+        assert yours.token > mine.token
+
+    async def test_p7_a_lease_lives_while_it_is_renewed(self, store: Store, clock: ManualClock) -> None:
+        leases = leasing(store)
+        mine = await leases.acquire("run", "me", seconds=10)
+        assert mine is not None
+        for _ in range(3):
+            clock.advance(9)
+            assert await leases.renew("run", mine.token, seconds=10)
+        clock.advance(10)
+        assert not await leases.renew("run", mine.token, seconds=10)
+        assert not await leases.renew("nothing", 1, seconds=10)
+
+    async def test_p7_a_holder_that_lost_its_lease_is_fenced_off(self, store: Store, clock: ManualClock) -> None:
+        leases = leasing(store)
+        await store.create("a", StreamConfig())
+        mine = await leases.acquire("run", "me", seconds=10)
+        assert mine is not None
+        clock.advance(11)
+        assert isinstance(await refused(store, "a", b"late", fence=Fence("run", mine.token)), Fenced)
+        yours = await leases.acquire("run", "you", seconds=10)
+        assert yours is not None
+        assert isinstance(await refused(store, "a", b"late", fence=Fence("run", mine.token)), Fenced)
+        await leases.release("run", mine.token)  # without effect
+        await put(store, "a", b"x", fence=Fence("run", yours.token))
+
+    async def test_tokens_grow_also_across_a_release(self, store: Store) -> None:
+        leases = leasing(store)
+        tokens = []
+        for _ in range(3):
+            lease = await leases.acquire("run", "me", seconds=10)
+            assert lease is not None
+            tokens.append(lease.token)
+            await leases.release("run", lease.token)
+        assert tokens == sorted(set(tokens))
+
+    async def test_a_holder_may_take_its_own_lease_anew(self, store: Store) -> None:
+        leases = leasing(store)
+        first = await leases.acquire("run", "me", seconds=10)
+        second = await leases.acquire("run", "me", seconds=10)
+        assert first is not None
+        assert second is not None
+        assert second.token > first.token
+        assert not await leases.renew("run", first.token, seconds=10)
+
+    async def test_dead_leases_stay_listed_until_they_are_cleaned_up(self, store: Store, clock: ManualClock) -> None:
+        leases = leasing(store)
+        for name, seconds in (("run/1", 10), ("run/2", 100), ("other", 100)):
+            await leases.acquire(name, "me", seconds=seconds)
+        clock.advance(11)
+        listed = await leases.leases("run/")
+        assert sorted((lease.name, lease.live) for lease in listed) == [("run/1", False), ("run/2", True)]
+        dead = next(lease for lease in listed if not lease.live)
+        await leases.release(dead.name, dead.token)  # by its late holder: it was lost, so without effect
+        assert len(await leases.leases("run/")) == 2
+        mine = await leases.acquire("run/1", "cleaner", seconds=10)
+        assert mine is not None
+        await leases.release("run/1", mine.token)
+        assert [lease.name for lease in await leases.leases("run/")] == ["run/2"]
+
+    @pytest.mark.parametrize("hours", [1, -1])
+    async def test_row_44_no_jump_of_the_wall_clock_moves_a_lease(
+        self, store: Store, clock: ManualClock, hours: int
+    ) -> None:
+        leases = leasing(store)
+        mine = await leases.acquire("run", "me", seconds=10)
+        assert mine is not None
+        clock.jump(hours * 3600)
+        clock.advance(9)
+        assert await leases.acquire("run", "you", seconds=10) is None
+        clock.advance(2)
+        assert await leases.acquire("run", "you", seconds=10) is not None
+
+    async def test_members_come_and_go(self, store: Store) -> None:
+        here = presence(store)
+        assert await here.track("room", Member("ann", {"name": "Ann"}), seconds=30)
+        assert await here.track("room", Member("bob", None), seconds=30)
+        assert not await here.track("room", Member("ann", {"name": "Anna"}), seconds=30)
+        assert await here.members("room") == [Member("ann", {"name": "Anna"}), Member("bob", None)]
+        assert await here.members("elsewhere") == []
+        assert await here.untrack("room", "ann")
+        assert not await here.untrack("room", "ann")
+        assert await here.members("room") == [Member("bob", None)]
+
+    async def test_members_who_are_not_kept_go_by_themselves(self, store: Store, clock: ManualClock) -> None:
+        here = presence(store)
+        await here.track("room", Member("ann", 1), seconds=30)
+        await here.track("room", Member("bob", 1), seconds=30)
+        clock.advance(20)
+        await here.track("room", Member("bob", 2), seconds=30)
+        clock.advance(20)
+        assert await here.members("room") == [Member("bob", 2)]
+        clock.jump(-3600)
+        clock.advance(11)
+        assert await here.members("room") == []
+        assert await here.track("room", Member("ann", 1), seconds=30)

@@ -1,0 +1,22 @@
+"""Servers run on uvloop, as they do outside of tests."""
+
+import asyncio
+
+import pytest
+import uvloop
+
+
+@pytest.hookimpl
+def pytest_asyncio_loop_factories(config, item):
+    if "websocket" in str(item.path.relative_to(item.path.parents[1])):
+        return {"asyncio": asyncio.new_event_loop}
+    if item.path.name == "test_transport.py":
+        # What a connection tells of itself differs between the two.
+        return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
+    return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(params=["ours", "plain"])
+def plain(request) -> bool:
+    """Whether uvicorn's own protocol serves, instead of ours: the routes must behave the same."""
+    return request.param == "plain"
