@@ -99,8 +99,14 @@ export function watchWebSocket(run, from, handlers) {
   // The close handshake needs the other side, which may be unreachable: whatever still comes is not for us.
   function release() {
     clearInterval(pulse);
-    socket.onopen = socket.onmessage = socket.onclose = null;
-    socket.close();
+    socket.onmessage = socket.onclose = null;
+    if (socket.readyState === WebSocket.CONNECTING) {
+      // Closing it now would have the browser warn of a failed connection, which it is not.
+      socket.onopen = ({ target }) => target.close();
+    } else {
+      socket.onopen = null;
+      socket.close();
+    }
   }
 
   function send(message) {
