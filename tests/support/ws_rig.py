@@ -22,8 +22,8 @@ from tokentape.hub import Hub, HubLimits
 from tokentape.hub.channels import Channels
 from tokentape.runs import Runs
 from tokentape.server.config import Limits, ServerConfig
+from tokentape.server.protocols import WebSocketProtocol, protocols
 from tokentape.server.services import Services
-from tokentape.server.transport import WebSocketProtocol, protocols
 from tokentape.server.websocket.routes import websocket_routes
 from tokentape.stores.base import Retention, Store
 from tokentape.stores.memory import MemoryStore

@@ -21,8 +21,9 @@ from starlette.applications import Starlette
 from tokentape.core.errors import SetupError
 from tokentape.core.messages import MAX_MESSAGE
 from tokentape.server.config import ServerConfig
+from tokentape.server.protocols import protocols
 from tokentape.server.routes.system import Readiness
-from tokentape.server.transport import BUFFER, protocols
+from tokentape.server.transport import BUFFER
 
 _log = logging.getLogger(__name__)
 

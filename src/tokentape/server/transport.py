@@ -1,24 +1,21 @@
 """The connection under a request: what ASGI hides, and a server of streams has to know.
 
-Our protocols for uvicorn (its public extension point, `Config(http=…, ws=…)`) put a `Link` into
-`scope["extensions"]["tokentape.transport"]`, and bound what a connection may hold. Under any other
-server `connection_of` makes do with what ASGI tells, and the routes behave the same.
+Our protocols for uvicorn (`tokentape.server.protocols`) put a `Link` into
+`scope["extensions"]["tokentape.transport"]`. Under any other server `connection_of` makes do with what
+ASGI tells, and the routes behave the same.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 import sys
 from collections.abc import Callable
-from typing import Any, Final, Protocol, cast
+from contextlib import suppress
+from struct import pack
+from typing import Final, Protocol, cast
 
 from starlette.types import Receive, Scope
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
-
-from tokentape.server.config import Limits
-from tokentape.server.websocket_guard import GuardedWebSocketProtocol
 
 if sys.platform == "linux":
     import fcntl
@@ -27,12 +24,8 @@ if sys.platform == "linux":
 EXTENSION: Final = "tokentape.transport"
 BUFFER: Final = 65_536
 """Bytes that one connection holds in the process before its writer waits, and about what it holds in the kernel."""
-MAX_IGNORED: Final = 8_388_608
-"""Bytes of a refused body that are read and thrown away, so that its sender gets to the answer."""
-
-_quiet = logging.getLogger("tokentape.server.websocket")
-# uvicorn logs every WebSocket at INFO with its query, which may hold a credential.
-_quiet.setLevel(logging.WARNING)
+_LINGER_NOT: Final = pack("ii", 1, 0)
+"""struct linger of socket(7): on, for no time."""
 
 
 class Connection(Protocol):
@@ -94,6 +87,18 @@ class _Losable:
             callback()
 
 
+class Flow(Protocol):
+    """Who writes to a connection directly, and so has to know when it takes nothing more."""
+
+    def on_paused(self) -> None:
+        """Part of what was written had to stay here: write nothing more."""
+        ...
+
+    def on_writable(self) -> None:
+        """All that was written has left."""
+        ...
+
+
 class Link(_Losable):
     """A connection of our own protocols."""
 
@@ -101,14 +106,40 @@ class Link(_Losable):
         super().__init__()
         self.crowded = crowded
         """There were too many connections already when this one came."""
+        self.paused = False
         self._transport = transport
-        self._writable = asyncio.Event()
-        self._writable.set()
-        self._gone = asyncio.Event()
+        self._flow: Flow | None = None
+        self._gone = False
+        # Not asyncio.Event, which costs every silent connection 700 bytes.
+        self._waiting: list[asyncio.Future[None]] = []
 
-    @property
-    def paused(self) -> bool:
-        return not self._writable.is_set()
+    # Writing directly
+
+    def take(self, flow: Flow) -> Callable[[bytes], None]:
+        """Gives the sending side to `flow`, until `give_back`; returns the way to write.
+
+        What is written goes to the kernel at once, in one system call. If that does not take all of it, `flow` is
+        told to wait until all has left.
+        """
+        self._flow = flow
+        self._transport.set_write_buffer_limits(high=0)
+        return self._transport.write
+
+    def give_back(self) -> None:
+        """Ends what `take` began."""
+        self._flow = None
+        if not self._transport.is_closing():
+            self._transport.set_write_buffer_limits(high=BUFFER)
+
+    def reset(self) -> None:
+        """Cuts the connection at once, in a way that nobody takes for a regular end (TCP RST)."""
+        sock = self._transport.get_extra_info("socket")
+        if sock is not None and not self._transport.is_closing():
+            with suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+        self._transport.abort()
+
+    # As a `Connection`
 
     def buffered(self) -> int:
         return self._transport.get_write_buffer_size() + _unacknowledged(self._transport)
@@ -119,9 +150,10 @@ class Link(_Losable):
         # With a high-water mark of nothing, the transport itself tells when it is empty.
         self._transport.set_write_buffer_limits(high=0)
         try:
-            await self._writable.wait()
+            while self.paused:
+                await self._change()
         finally:
-            if not self._transport.is_closing():
+            if not self._transport.is_closing() and self._flow is None:
                 self._transport.set_write_buffer_limits(high=BUFFER)
 
     def abort(self) -> None:
@@ -131,21 +163,42 @@ class Link(_Losable):
         self._transport.close()
 
     async def closed(self) -> None:
-        await self._gone.wait()
+        while not self._gone:
+            await self._change()
+
+    async def _change(self) -> None:
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        try:
+            await waiter
+        finally:
+            self._waiting.remove(waiter)
 
     # For the protocols
 
     def pause(self) -> None:
-        self._writable.clear()
+        self.paused = True
+        if self._flow is not None:
+            self._flow.on_paused()
 
     def resume(self) -> None:
-        self._writable.set()
+        self.paused = False
+        self._wake()
+        if self._flow is not None:
+            self._flow.on_writable()
 
     def vanish(self) -> None:
         """The connection is gone."""
-        self._gone.set()
-        self._writable.set()
+        self._gone = True
+        self.paused = False
+        self._flow = None
+        self._wake()
         self._lose()
+
+    def _wake(self) -> None:
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_result(None)
 
 
 def _unacknowledged(transport: asyncio.Transport) -> int:
@@ -209,93 +262,3 @@ def link_of(scope: Scope) -> Link | None:
 def connection_of(scope: Scope, receive: Receive) -> Connection:
     """The connection under this request, whoever serves it. `receive` must not be used beside it."""
     return link_of(scope) or AsgiConnection(receive)
-
-
-class _Bounds:
-    """What both protocols are told by `protocols`."""
-
-    max_connections: int
-    stall: float
-    """Seconds after which a peer that acknowledges or takes nothing is cut by the kernel."""
-
-    def _link(self, transport: asyncio.Transport, connections: int) -> Link:
-        transport.set_write_buffer_limits(high=BUFFER)
-        sock = transport.get_extra_info("socket")
-        if sys.platform == "linux" and sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
-            # A black hole shows only as bytes that nobody acknowledges: TCP alone would try for a quarter of
-            # an hour. This also ends connections that we closed while their peer had stopped reading.
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, max(1, int(self.stall * 1000)))
-        return Link(transport, crowded=connections > self.max_connections)
-
-
-class HttpProtocol(HttpToolsProtocol, _Bounds):
-    """uvicorn's HTTP/1.1, with a link in each request's scope."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in the base class
-        super().connection_made(transport)
-        self.link = self._link(transport, len(self.connections))
-        self._ignored = 0
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        self.link.vanish()
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._ignored = 0
-        # uvicorn's type knows of no extension whose value is not a dict.
-        self.scope["extensions"] = cast("dict[str, Any]", {EXTENSION: self.link})
-
-    def on_body(self, body: bytes) -> None:
-        if _is_answered(self.cycle):
-            self._ignored += len(body)
-            if self._ignored > MAX_IGNORED:
-                self.transport.close()
-        super().on_body(body)
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self.link.pause()
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        self.link.resume()
-
-
-class WebSocketProtocol(GuardedWebSocketProtocol, _Bounds):
-    """uvicorn's WebSocket, guarded, with a link in its scope, and without the query in its log."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.logger = _quiet
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        self.link = self._link(cast("asyncio.Transport", transport), len(self.connections))
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        self.link.vanish()
-
-    async def run_asgi(self) -> None:
-        cast("dict[str, Any]", self.scope["extensions"])[EXTENSION] = self.link
-        await super().run_asgi()
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self.link.pause()
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        self.link.resume()
-
-
-def _is_answered(cycle: RequestResponseCycle | None) -> bool:
-    # None, whatever uvicorn's type says, when a request to upgrade has a body.
-    return cycle is not None and cycle.response_complete
-
-
-def protocols(limits: Limits) -> tuple[type[HttpProtocol], type[WebSocketProtocol]]:
-    """Both protocols with these limits, for `uvicorn.Config(http=…, ws=…)`."""
-    bounds = {"max_connections": limits.connections, "stall": float(limits.write_deadline)}
-    return type("HttpProtocol", (HttpProtocol,), bounds), type("WebSocketProtocol", (WebSocketProtocol,), bounds)

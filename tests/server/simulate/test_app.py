@@ -15,8 +15,8 @@ from tokentape.core.errors import BadRequest
 from tokentape.core.sse import SseDecoder
 from tokentape.providers import prose
 from tokentape.server.config import Limits
+from tokentape.server.protocols import protocols
 from tokentape.server.simulate.app import simulate_app
-from tokentape.server.transport import protocols
 
 HELLO = [{"role": "user", "content": "Hello there"}]
 FIELDS = {"city": {"type": "string"}, "days": {"type": "integer"}}

@@ -1,0 +1,20 @@
+"""Our protocols for uvicorn, by its public extension point: `uvicorn.Config(http=…, ws=…)`, or on its command line.
+
+    uvicorn --http tokentape.server.protocols:HttpProtocol --ws tokentape.server.protocols:WebSocketProtocol app:app
+
+They put a `Link` into `scope["extensions"]["tokentape.transport"]`, and bound what a connection may hold.
+"""
+
+from __future__ import annotations
+
+from tokentape.server.config import Limits
+from tokentape.server.protocols.http import HttpProtocol
+from tokentape.server.protocols.websocket import WebSocketProtocol
+
+__all__ = ["HttpProtocol", "WebSocketProtocol", "protocols"]
+
+
+def protocols(limits: Limits) -> tuple[type[HttpProtocol], type[WebSocketProtocol]]:
+    """Both protocols with these limits, for `uvicorn.Config(http=…, ws=…)`."""
+    bounds = {"max_connections": limits.connections, "stall": float(limits.write_deadline)}
+    return type("HttpProtocol", (HttpProtocol,), bounds), type("WebSocketProtocol", (WebSocketProtocol,), bounds)
