@@ -244,7 +244,7 @@ async def test_refused_events_are_shown_to_nobody(hub: Hub) -> None:
 
 
 async def test_flush_of_many_watchers_lets_others_run(hub: Hub) -> None:
-    hub._limits = type(hub._limits)(flush_slice=0.0)
+    hub._flusher._slice = 0.0
     outlets = [await watch(hub) for _ in range(300)]
     turns = 0
 

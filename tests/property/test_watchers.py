@@ -31,7 +31,7 @@ class Follower:
         self.offsets: list[int] = []
 
     async def connect(self) -> None:
-        self._outlet = ManualOutlet(capacity=self._luck.choice([1, 40, 1_000_000]))
+        self._outlet = ManualOutlet(capacity=self._luck.choice([1, 40, 1_000_000]), direct=self._luck.random() < 0.5)
         self._taken = 0
         start = self.cursor or "start"
         watcher = await self._hub.attach("s", start, View(native.items, "s", merge=self._merge), self._outlet)

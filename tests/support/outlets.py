@@ -8,8 +8,10 @@ from tokentape.hub import Payload, Watcher
 
 
 class ManualOutlet:
-    def __init__(self, *, capacity: int = 1_000_000) -> None:
+    def __init__(self, *, capacity: int = 1_000_000, direct: bool = False) -> None:
+        """`direct` has the shortest way to the socket, which bypasses `write`."""
         self.capacity = capacity
+        self.direct = direct
         self.begun: list[Ready] = []
         self.payloads: list[Payload] = []
         self.finished = False
@@ -21,6 +23,14 @@ class ManualOutlet:
     @property
     def writable(self) -> bool:
         return sum(payload.size for payload in self.payloads) < self.capacity
+
+    @property
+    def push(self):
+        return self._push if self.direct and self.writable else None
+
+    def _push(self, content) -> None:
+        assert self.watcher is not None
+        self.write(self.watcher, Payload(content, self.watcher.view.dialect.size(content), self.watcher.cursor, False))
 
     def ready(self, watcher: Watcher, ready: Ready) -> None:
         self.watcher = watcher

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -16,6 +16,10 @@ from tokentape.core.events import Event
 from tokentape.core.merge import Entry
 from tokentape.core.resume import From, locate
 from tokentape.dialects import native
+from tokentape.hub.flusher import Flusher
+from tokentape.hub.infos import Infos
+from tokentape.hub.pages import Pages
+from tokentape.hub.payloads import Payloads
 from tokentape.hub.reader import Reader
 from tokentape.hub.recorder import Recorder, Writer
 from tokentape.hub.tail import Tail
@@ -48,10 +52,10 @@ class Hub:
         self._tails: dict[str, Tail] = {}
         self._idle: OrderedDict[str, None] = OrderedDict()
         self._recorder = Recorder(store, self._accepted)
-        self._dirty: dict[Tail, None] = {}
-        self._flushing: Iterator[None] | None = None
-        self._scheduled: asyncio.Handle | None = None
-        self._not_before = 0.0
+        self._flusher = Flusher(share=self._limits.flush_share, slice_=self._limits.flush_slice)
+        self._payloads = Payloads()
+        self._pages = Pages(store, self._payloads, self.spawn)
+        self._infos = Infos(store)
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
         self._forget_store = store.notify(self._hinted) if isinstance(store, Notifying) else None
@@ -97,7 +101,7 @@ class Hub:
         # In the map before the store is asked: what is accepted meanwhile reaches it.
         tail = self._tail(stream)
         try:
-            info = await self.store.info(stream)
+            info = await self._infos.get(stream)
         except BaseException:
             # A caller that is cancelled here must not leave the tail behind.
             self._retire(tail)
@@ -139,6 +143,10 @@ class Hub:
         self.on_audience(tail.name, len(tail.attached))
         self._retire(tail)
 
+    def fetch(self, watcher: Watcher) -> None:
+        """Reads the store for a watcher that is behind the ring."""
+        self._pages.fetch(watcher)
+
     # Life
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -151,7 +159,7 @@ class Hub:
         """Takes no new watchers and ends those that are here, so that they reconnect elsewhere."""
         self._closing = True
         # What is recorded is shown first: who has seen the end of a run must not be cut.
-        self._flush_now()
+        self._flusher.flush_now()
         for tail in tuple(self._tails.values()):
             for watcher in tuple(tail.attached):
                 watcher.shut_down(ShuttingDown("This server is going away; reconnect with your cursor."))
@@ -165,8 +173,7 @@ class Hub:
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._scheduled is not None:
-            self._scheduled.cancel()
+        self._flusher.cancel()
 
     # Tails
 
@@ -174,7 +181,13 @@ class Hub:
         tail = self._tails.get(stream)
         if tail is None:
             limits = self._limits
-            tail = Tail(stream, max_records=limits.ring_records, max_bytes=limits.ring_bytes, on_dirty=self._touch)
+            tail = Tail(
+                stream,
+                self._payloads,
+                max_records=limits.ring_records,
+                max_bytes=limits.ring_bytes,
+                on_dirty=self._flusher.touch,
+            )
             self._tails[stream] = tail
         return tail
 
@@ -196,47 +209,3 @@ class Hub:
         # A tail that does not know yet where its stream is, is asking the store at this moment.
         if tail is not None and tail.epoch is not None:
             tail.learn(standing.epoch, standing.last, closed=standing.closed)
-
-    # The flush loop: at once when idle; under load each write carries what came since the last one
-
-    def _touch(self, tail: Tail) -> None:
-        if not tail.live:
-            return
-        self._dirty[tail] = None
-        self._schedule()
-
-    def _schedule(self) -> None:
-        if self._scheduled is None:
-            loop = asyncio.get_running_loop()
-            wait = self._not_before - loop.time()
-            # call_soon, so that all that is accepted in one turn of the loop leaves in one write.
-            self._scheduled = loop.call_soon(self._flush) if wait <= 0 else loop.call_later(wait, self._flush)
-
-    def _flush(self) -> None:
-        loop = asyncio.get_running_loop()
-        started = loop.time()
-        if self._flushing is None:
-            tails, self._dirty = tuple(self._dirty), {}
-            self._flushing = (pause for tail in tails for pause in tail.flush())
-        for _ in self._flushing:
-            if loop.time() - started > self._limits.flush_slice:
-                self._scheduled = loop.call_soon(self._flush)
-                self._rest(started, loop.time())
-                return
-        self._flushing = None
-        self._scheduled = None
-        self._rest(started, loop.time())
-        if self._dirty:
-            self._schedule()
-
-    def _flush_now(self) -> None:
-        while self._flushing is not None or self._dirty:
-            for _ in self._flushing or ():
-                pass
-            tails, self._dirty = tuple(self._dirty), {}
-            self._flushing = (pause for tail in tails for pause in tail.flush()) if tails else None
-
-    def _rest(self, started: float, ended: float) -> None:
-        share = self._limits.flush_share
-        begin = max(self._not_before, started)
-        self._not_before = begin + (ended - started) / share

@@ -19,6 +19,8 @@ MAX_BUFFERED: Final = 262_144
 class Reader:
     """An outlet that keeps a bounded batch of items until they are asked for; iterate it for items."""
 
+    push = None
+
     def __init__(self) -> None:
         self._items: deque[Item] = deque()
         self._bytes = 0

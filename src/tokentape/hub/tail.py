@@ -9,21 +9,24 @@ Laws:
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, NamedTuple
 
 from tokentape.core.merge import Entry
+from tokentape.hub.payloads import MAX_PAYLOAD, Key, Payloads
 from tokentape.hub.view import Payload, View
 
 if TYPE_CHECKING:
     from tokentape.hub.watcher import Watcher
 
-CACHED_PAYLOADS: Final = 64
-"""Encodings kept between two appends: enough for everybody who resumes at once from a few places."""
 
-YIELD_EVERY: Final = 64
-"""Watchers served between two looks at the clock."""
+class Delivery(NamedTuple):
+    """Part of a flush: one payload for all who look the same way; None when they have to read for themselves."""
+
+    payload: Payload | None
+    after: int
+    watchers: Sequence[Watcher]
 
 
 class Tail:
@@ -31,9 +34,11 @@ class Tail:
 
     __slots__ = (
         "_bytes",
-        "_cache",
+        "_fresh",
+        "_fresh_bytes",
         "_max_bytes",
         "_max_records",
+        "_payloads",
         "_ring",
         "attached",
         "closed",
@@ -45,7 +50,15 @@ class Tail:
         "on_dirty",
     )
 
-    def __init__(self, name: str, *, max_records: int, max_bytes: int, on_dirty: Callable[[Tail], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        payloads: Payloads,
+        *,
+        max_records: int,
+        max_bytes: int,
+        on_dirty: Callable[[Tail], None],
+    ) -> None:
         """`max_records` and `max_bytes` bound the ring; whoever needs older entries reads the store."""
         self.name = name
         self.epoch: str | None = None
@@ -56,11 +69,14 @@ class Tail:
         self.attached: set[Watcher] = set()
         self.live: dict[View, dict[Watcher, None]] = {}
         self.on_dirty = on_dirty
+        self._payloads = payloads
         self._ring: deque[Entry] = deque()
         self._bytes = 0
         self._max_records = max_records
         self._max_bytes = max_bytes
-        self._cache: dict[tuple[View, int, int, bool], Payload] = {}
+        # What the next flush carries: the entries in (flushed, head], None when they are not all at hand.
+        self._fresh: list[Entry] | None = []
+        self._fresh_bytes = 0
 
     def learn(self, epoch: str, last: int, *, closed: bool) -> None:
         """Takes what the store says of the stream; keeps what it already knows better."""
@@ -78,14 +94,21 @@ class Tail:
         if epoch != self.epoch or before > self.head:
             # Made anew, or somebody else's appends lie between: those are in the store.
             self._jump(epoch, before)
-        fresh = entries[self.head - before :]
-        self._ring.extend(fresh)
-        self._bytes += sum(len(entry.record) for entry in fresh)
+        if before < self.head:
+            entries = entries[self.head - before :]
+        size = sum([len(entry.record) for entry in entries])
+        self._ring.extend(entries)
+        self._bytes += size
         while len(self._ring) > self._max_records or (self._bytes > self._max_bytes and len(self._ring) > 1):
             self._bytes -= len(self._ring.popleft().record)
-        self.head += len(fresh)
+        self.head += len(entries)
         self.closed = self.closed or closed
-        self._cache.clear()
+        if self.live and self._fresh is not None:
+            self._fresh.extend(entries)
+            self._fresh_bytes += size
+            if self._fresh_bytes > MAX_PAYLOAD and len(self._fresh) > 1:
+                # Too much for one write: everybody catches up from the ring, in pieces that they share.
+                self._fresh = None
         self.on_dirty(self)
 
     def _jump(self, epoch: str, head: int) -> None:
@@ -97,49 +120,59 @@ class Tail:
         self.head = head
         self._ring.clear()
         self._bytes = 0
-        self._cache.clear()
+        self._fresh = None
 
-    def since(self, after: int) -> Sequence[Entry] | None:
-        """The entries after `after`; None when the ring no longer has them all."""
+    def payload(self, view: View, after: int, *, merged: bool) -> Payload | None:
+        """What follows `after` as this view shows it, up to `MAX_PAYLOAD`; None when the ring no longer has it."""
+        assert self.epoch is not None, "a watcher is attached"
+        key = Key(self.epoch, view, after, merged)
+        known = self._payloads.get(key, head=self.head, closed=self.closed)
+        if known is not None:
+            return known
+        entries = self._since(after)
+        if entries is None:
+            return None
+        last = entries[-1].offset if entries else self.head
+        closed = self.closed and last == self.head
+        made = view.encode(self.epoch, entries, last=last, merged=merged, closed=closed)
+        self._payloads.put(key, made, head=self.head)
+        return made
+
+    def _since(self, after: int) -> Sequence[Entry] | None:
         count = self.head - after
         if count <= 0:
             return ()
         if count > len(self._ring):
             return None
-        return list(islice(self._ring, len(self._ring) - count, None))
+        # From the right, where most of those who read it are.
+        entries = list(islice(reversed(self._ring), count))
+        entries.reverse()
+        size = 0
+        for place, entry in enumerate(entries):
+            size += len(entry.record)
+            if size > MAX_PAYLOAD and place:
+                return entries[:place]
+        return entries
 
-    def payload(self, view: View, after: int, *, merged: bool) -> Payload | None:
-        """All entries after `after` as this view shows them, encoded once; None when the ring lacks some."""
-        key = (view, after, self.head, merged)
-        cached = self._cache.get(key)
-        if cached is not None:
-            return cached
-        entries = self.since(after)
-        if entries is None:
-            return None
-        assert self.epoch is not None
-        made = view.encode(self.epoch, entries, last=self.head, merged=merged, closed=self.closed)
-        if len(self._cache) < CACHED_PAYLOADS:
-            self._cache[key] = made
-        return made
-
-    def flush(self) -> Iterator[None]:
-        """Gives every live watcher what has come since the last flush; yields now and then to be interrupted."""
+    def flush(self) -> list[Delivery]:
+        """What has come since the last flush, encoded now, and who is to have it."""
         after, self.flushed = self.flushed, self.head
-        # Encoded before the first pause: what is accepted meanwhile belongs to the next flush.
-        groups = [(tuple(group), self.payload(view, after, merged=False)) for view, group in self.live.items()]
-        count = 0
-        for watchers, payload in groups:
-            for watcher in watchers:
-                watcher.deliver(after, payload)
-                count += 1
-                if count % YIELD_EVERY == 0:
-                    yield
+        fresh, self._fresh, self._fresh_bytes = self._fresh, [], 0
+        if fresh is None or self.epoch is None:
+            return [Delivery(None, after, tuple(group)) for group in self.live.values()]
+        return [
+            Delivery(
+                view.encode(self.epoch, fresh, last=self.head, merged=False, closed=self.closed), after, tuple(group)
+            )
+            for view, group in self.live.items()
+        ]
 
     def join(self, watcher: Watcher) -> None:
         """Adds a watcher whose cursor is at the head."""
         if not self.live:
             self.flushed = self.head
+            self._fresh = []
+            self._fresh_bytes = 0
         self.live.setdefault(watcher.view, {})[watcher] = None
 
     def leave(self, watcher: Watcher) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -25,12 +25,15 @@ class View:
     """A dialect, the name that the watcher used, and for one run's own view its id.
 
     With `merge` a backlog is sent as few large events; without, each stored event as it was recorded.
+    `framing` makes what the dialect says into what the connection carries (HTTP chunks, WebSocket frames), once
+    for all who share the view.
     """
 
     dialect: Dialect[Any]
     label: str
     run: str | None = None
     merge: bool = True
+    framing: Callable[[Any], bytes] | None = None
 
     def encode(self, epoch: str, entries: Sequence[Entry], *, last: int, merged: bool, closed: bool) -> Payload:
         """Encodes what this view shows of `entries`; `closed` says that the stream is closed at `last`."""
@@ -44,9 +47,14 @@ class View:
             content = self.dialect.end(self.label, epoch, entries, offset=last)
         else:
             content = self.dialect.encode(self.label, epoch, entries)
-        return Payload(content, self.dialect.size(content), last, ended)
+        return self._payload(content, last, ended=ended)
 
     def ephemeral(self, event: Event) -> Payload:
         """Encodes an event that is not stored."""
-        content = self.dialect.ephemeral(self.label, event)
-        return Payload(content, self.dialect.size(content), 0, False)
+        return self._payload(self.dialect.ephemeral(self.label, event), 0, ended=False)
+
+    def _payload(self, content: Any, last: int, *, ended: bool) -> Payload:
+        if self.framing is None or not content:
+            return Payload(content, self.dialect.size(content), last, ended)
+        framed = self.framing(content)
+        return Payload(framed, len(framed), last, ended)

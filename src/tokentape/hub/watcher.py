@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from tokentape.core.cursor import Cursor
-from tokentape.core.errors import CursorGone, TokentapeError
-from tokentape.core.merge import entries
+from tokentape.core.errors import TokentapeError
 from tokentape.core.resume import Ready, locate
 from tokentape.core.session import Action, Input, State, step
 from tokentape.hub.tail import Tail
 from tokentape.hub.view import Payload, View
-from tokentape.stores.base import Store
+from tokentape.stores.base import Page, Store
 
 _log = logging.getLogger(__name__)
 
@@ -26,6 +25,14 @@ class Outlet(Protocol):
     own limit. When it is writable again it MUST call `resume` of its watchers; when the last byte after
     `ended` has left, `flushed`; when the connection is lost or stands still past its deadline, `lost`.
     """
+
+    @property
+    def push(self) -> Callable[[Any], None] | None:
+        """The shortest way to the socket, for connections that have one: it takes the content of a payload.
+
+        It MUST be None while `writable` is false. Without it the hub calls `write`.
+        """
+        ...
 
     @property
     def writable(self) -> bool: ...
@@ -55,6 +62,10 @@ class Spawner(Protocol):
     store: Store
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None: ...
+
+    def fetch(self, watcher: Watcher) -> None:
+        """Reads the store from the watcher's cursor, and calls it back: `took_page`, `took_nothing` or `failed`."""
+        ...
 
     def detached(self, watcher: Watcher) -> None: ...
 
@@ -94,14 +105,37 @@ class Watcher:
         """Goes on from the cursor as far as the connection and the ring allow."""
         while self.state is State.REPLAY and not self._reading and self.outlet.writable:
             same_epoch = self.tail.epoch == self.ready.cursor.epoch
+            if same_epoch and self.cursor == self.tail.head and not self.tail.closed:
+                self._step(Input.CAUGHT_UP)
+                continue
             payload = self.tail.payload(self.view, self.cursor, merged=True) if same_epoch else None
             if payload is None:
                 self._reading = True
-                self._hub.spawn(self._catch_up())
+                self._hub.fetch(self)
             elif self.cursor == self.tail.head and not payload.ended:
                 self._step(Input.CAUGHT_UP)
             else:
                 self._write(payload)
+
+    def took_page(self, page: Page, payload: Payload) -> None:
+        """What follows the cursor has been read."""
+        self._reading = False
+        if self.state is State.REPLAY:
+            self._write(payload)
+            self.tail.learn(page.epoch, page.last, closed=page.closed)
+            self.resume()
+
+    def took_nothing(self) -> None:
+        """What follows the cursor is no longer kept, or belongs to another stream of the same name."""
+        if self.state is State.REPLAY:
+            self._hub.spawn(self._start_over())
+        else:
+            self._reading = False
+
+    def failed(self, error: TokentapeError) -> None:
+        """What follows the cursor could not be read."""
+        self._reading = False
+        self._step(Input.SHUTDOWN, error)
 
     def ephemeral(self, payload: Payload) -> None:
         """Takes an event that nobody needs later, if there is room for it now."""
@@ -129,41 +163,24 @@ class Watcher:
         if payload.ended and self.state in (State.LIVE, State.REPLAY):
             self._step(Input.ENDED)
 
-    async def _catch_up(self) -> None:
+    async def _start_over(self) -> None:
         try:
-            await self._read_page()
+            info = await self._hub.store.info(self.tail.name)
         except TokentapeError as error:
-            self._step(Input.SHUTDOWN, error)
+            self.failed(error)
+            return
         except Exception:  # noqa: BLE001 - its connection must not be left hanging
             _log.exception("a watcher of %s failed", self.tail.name)
-            self._step(Input.SHUTDOWN, TokentapeError("The server failed while it read this stream."))
-        finally:
-            self._reading = False
-        self.resume()
-
-    async def _read_page(self) -> None:
-        # One page at a time: a page is one bounded write, and the outlet never holds more.
-        try:
-            page = await self._hub.store.read(self.tail.name, self.cursor)
-        except CursorGone:
-            await self._start_over()
+            self.failed(TokentapeError("The server failed while it read this stream."))
             return
-        if page.epoch != self.ready.cursor.epoch:
-            await self._start_over()
-        elif self.state is State.REPLAY:
-            last = page.records[-1][0] if page.records else page.last
-            ended = page.closed and last == page.last
-            self._write(self.view.encode(page.epoch, entries(page.records), last=last, merged=True, closed=ended))
-            self.tail.learn(page.epoch, page.last, closed=page.closed)
-
-    async def _start_over(self) -> None:
-        info = await self._hub.store.info(self.tail.name)
+        self._reading = False
         if self.state is State.REPLAY:
             mine = Cursor(self.ready.cursor.epoch, self.cursor)
             self.ready = locate(mine, epoch=info.epoch, first=info.first, last=info.last)
             self.cursor = self.ready.cursor.offset
             self.tail.learn(info.epoch, info.last, closed=info.closed)
             self._step(Input.GONE)
+            self.resume()
 
     def _step(self, event: Input, error: TokentapeError | None = None) -> None:
         before = self.state

@@ -36,6 +36,8 @@ HEADERS: Final[Mapping[str, str]] = {
 class SseOutlet:
     """One view on one response."""
 
+    push = None
+
     def __init__(self, stream: SseStream) -> None:
         self._stream = stream
 
@@ -64,6 +66,8 @@ class MultiOutlet:
 
     So a native `EventSource`, which knows one id only, resumes each stream exactly.
     """
+
+    push = None
 
     def __init__(self, stream: SseStream) -> None:
         self._stream = stream

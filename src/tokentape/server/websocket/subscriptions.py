@@ -90,6 +90,8 @@ class Subscriptions:
 
     # The outlet
 
+    push = None
+
     @property
     def writable(self) -> bool:
         return self._outbox.writable

@@ -1,0 +1,103 @@
+"""The flush loop: at once when idle; under load each write carries what came since the last one (design §5.4).
+
+Laws:
+- all that is accepted in one turn of the event loop leaves in one write per watcher;
+- flushes use no more than a share of the time, so that the rest of the process goes on, and what waits grows
+  into fewer and larger writes instead of into a queue;
+- a flush holds the event loop for a slice at a time: new connections and other streams never wait for its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from tokentape.core.session import State
+from tokentape.hub.tail import Tail
+
+YIELD_EVERY: Final = 32
+"""Watchers served between two looks at the clock: some 150 µs."""
+
+
+class Flusher:
+    """Carries what tails have accepted to their live watchers."""
+
+    def __init__(self, *, share: float, slice_: float) -> None:
+        """The share is of one core; the slice is in seconds."""
+        self._share = share
+        self._slice = slice_
+        self._dirty: dict[Tail, None] = {}
+        self._flushing: Iterator[None] | None = None
+        self._scheduled: asyncio.Handle | None = None
+        self._not_before = 0.0
+
+    def touch(self, tail: Tail) -> None:
+        """A tail has something for its live watchers."""
+        if tail.live:
+            self._dirty[tail] = None
+            if self._scheduled is None:
+                self._schedule()
+
+    def flush_now(self) -> None:
+        """Delivers everything, without a pause."""
+        while self._flushing is not None or self._dirty:
+            for _ in self._flushing or ():
+                pass
+            self._flushing = self._begin() if self._dirty else None
+
+    def cancel(self) -> None:
+        """Stops for good."""
+        if self._scheduled is not None:
+            self._scheduled.cancel()
+
+    def _schedule(self) -> None:
+        loop = asyncio.get_running_loop()
+        wait = self._not_before - loop.time()
+        # call_soon, so that all that is accepted in one turn of the loop leaves in one write.
+        self._scheduled = loop.call_soon(self._flush) if wait <= 0 else loop.call_later(wait, self._flush)
+
+    def _begin(self) -> Iterator[None]:
+        tails, self._dirty = self._dirty, {}
+        return _deliver(tails)
+
+    def _flush(self) -> None:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        if self._flushing is None:
+            self._flushing = self._begin()
+        for _ in self._flushing:
+            if loop.time() - started > self._slice:
+                self._scheduled = loop.call_soon(self._flush)
+                self._rest(started, loop.time())
+                return
+        self._flushing = None
+        self._scheduled = None
+        self._rest(started, loop.time())
+        if self._dirty:
+            self._schedule()
+
+    def _rest(self, started: float, ended: float) -> None:
+        begin = max(self._not_before, started)
+        self._not_before = begin + (ended - started) / self._share
+
+
+def _deliver(tails: Iterable[Tail]) -> Iterator[None]:
+    """Gives every live watcher its part; yields now and then to be interrupted. This is the innermost loop."""
+    live = State.LIVE
+    left = YIELD_EVERY
+    for tail in tails:
+        # Encoded before the first pause: what is accepted meanwhile belongs to the next flush.
+        for payload, after, watchers in tail.flush():
+            plain = payload is not None and payload.size > 0 and not payload.ended
+            last, content = (payload.last, payload.content) if payload is not None else (0, None)
+            for watcher in watchers:
+                if plain and watcher.cursor == after and watcher.state is live and (push := watcher.outlet.push):
+                    watcher.cursor = last
+                    push(content)
+                else:
+                    watcher.deliver(after, payload)
+                left -= 1
+                if not left:
+                    left = YIELD_EVERY
+                    yield
