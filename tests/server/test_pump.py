@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from http_rig import serving_config
 
 from tokentape.core.errors import CursorGone
-from tokentape.server.pump import MAX_PENDING, SLICE, SseStream
+from tokentape.server.pump import MAX_PENDING, SLICE, PumpedStream
 
 
 class ManualConnection:
@@ -46,16 +46,17 @@ class ManualConnection:
         self.messages.append(message)
 
 
-def stream_on(connection: ManualConnection, **limits) -> SseStream:
+def stream_on(connection: ManualConnection, **limits) -> PumpedStream:
     config = serving_config(**{f"limits__{name}": value for name, value in limits.items()})
-    return SseStream(connection, connection.send, config.limits)
+    return PumpedStream(connection, [], connection.send, config.limits)
 
 
 async def test_whoever_takes_a_little_within_each_deadline_is_not_cut():
     connection = ManualConnection([100, 90, 50, 10, 10])
     stream = stream_on(connection, write_deadline="20ms")
     connection.paused = True
-    await stream.play([])
+    stream.put(b"x")
+    await stream.play()
     # Three deadlines with progress; the fourth has none.
     assert next(connection.looks, None) is None
     assert connection.calls == ["abort", "closed"]
@@ -75,8 +76,8 @@ async def test_a_write_that_comes_through_in_the_end_is_whole():
     stream = stream_on(connection, write_deadline="20ms")
     stream.put(b"data: x\n\n")
     stream.finish()
-    await stream.play([])
-    assert [message.get("body") for message in connection.messages] == [None, b"data: x\n\n", b""]
+    await stream.play()
+    assert [message.get("body") for message in connection.messages] == [b"data: x\n\n", b""]
     assert connection.messages[-1]["more_body"] is False
     assert connection.calls == []
 
@@ -87,8 +88,8 @@ async def test_large_payloads_leave_in_slices():
     stream.put(b"x" * (2 * SLICE + 1))
     assert not stream.writable
     stream.finish()
-    await stream.play([])
-    assert [len(message.get("body", b"")) for message in connection.messages] == [0, SLICE, SLICE, 1, 0]
+    await stream.play()
+    assert [len(message.get("body", b"")) for message in connection.messages] == [SLICE, SLICE, 1, 0]
 
 
 async def test_it_is_full_at_its_bound_and_not_before():
@@ -106,8 +107,8 @@ async def test_nothing_is_taken_after_the_end():
     stream.cut(CursorGone("The stream was deleted.", reason="deleted"))
     stream.put(b"after")
     stream.finish()
-    await stream.play([])
-    assert [message.get("body") for message in connection.messages] == [None, b"before"]
+    await stream.play()
+    assert [message.get("body") for message in connection.messages] == [b"before"]
     assert connection.calls == ["close", "closed"]
 
 
@@ -115,7 +116,8 @@ async def test_a_client_that_takes_nothing_is_not_waited_for_when_it_is_cut():
     connection = ManualConnection()
     stream = stream_on(connection)
     connection.paused = True
-    playing = asyncio.create_task(stream.play([]))
+    stream.put(b"x")
+    playing = asyncio.create_task(stream.play())
     await asyncio.sleep(0)
     stream.cut(CursorGone("The stream was deleted.", reason="deleted"))
     assert connection.calls == ["abort"]
@@ -128,6 +130,7 @@ async def test_what_a_server_says_of_a_lost_client_is_no_failure():
     async def send(message: dict) -> None:
         raise BrokenPipeError
 
-    stream = SseStream(connection, send, serving_config().limits)
-    await stream.play([])
+    stream = PumpedStream(connection, [], send, serving_config().limits)
+    stream.put(b"x")
+    await stream.play()
     assert connection.calls == []

@@ -57,6 +57,11 @@ def encode_sse(
     return b"%bdata: %b\n\n" % (head, body)
 
 
+def encode_chunk(data: bytes) -> bytes:
+    """A piece of a body as one chunk of HTTP/1.1 (RFC 9112 §7.1); `data` MUST NOT be empty, which is the last chunk."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
 def comment(text: str = "") -> bytes:
     """A comment, which clients ignore: a heartbeat. Raises `InvalidEvent` for a CR, LF or NUL in it."""
     return b": %b\n\n" % _field("comment", text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any, Protocol
 
 from tokentape.core.cursor import Cursor
@@ -89,6 +90,10 @@ class Watcher:
         """Announces how the view begins, then plays."""
         self.outlet.ready(self, self.ready)
         self.resume()
+
+    def frame(self, framing: Callable[[Any], bytes] | None) -> None:
+        """Says how the connection frames what the view encodes; before `start`."""
+        self.view = replace(self.view, framing=framing)
 
     def deliver(self, after: int, payload: Payload | None) -> None:
         """Takes its part of a flush; what it cannot take now it reads later."""

@@ -35,6 +35,8 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True):
 class Limits(_Section, frozen=True, kw_only=True):
     """What one caller may cost."""
 
+    header_deadline: Seconds = Seconds(10)
+    """For the headers of a request to arrive, from the connection or from their first byte."""
     max_body: Bytes = Bytes(1_048_576)
     """Of a request."""
     body_deadline: Seconds = Seconds(15)
@@ -46,12 +48,16 @@ class Limits(_Section, frozen=True, kw_only=True):
     heartbeat: Seconds = Seconds(10)
     """A comment is sent when nothing else was for so long."""
     connections: int = 20_000
+    connections_per_address: int = 0
+    """From one client address; 0 is without that bound. Behind a proxy, all have the proxy's address."""
     watchers_per_stream: int = 20_000
     live_runs: int = 10_000
 
     def __post_init__(self) -> None:
-        if self.write_deadline <= 0 or self.heartbeat <= 0 or self.body_deadline <= 0:
-            raise ValueError("write_deadline, heartbeat and body_deadline must be longer than nothing")
+        if min(self.write_deadline, self.heartbeat, self.body_deadline, self.header_deadline) <= 0:
+            raise ValueError("write_deadline, heartbeat, body_deadline and header_deadline must be longer than nothing")
+        if self.connections_per_address < 0:
+            raise ValueError("connections_per_address must be 0, for no bound, or more")
         if min(self.max_body, self.max_streams, self.connections, self.watchers_per_stream, self.live_runs) < 1:
             raise ValueError("a limit must be at least 1")
 

@@ -1,16 +1,12 @@
-"""The bytes of one SSE response over ASGI, pumped by the request's own coroutine.
+"""An SSE response over ASGI's `send`, pumped by the request's own coroutine: for servers that are not ours.
 
-Laws:
-- what waits to be written is bounded: beyond `MAX_PENDING` the hub is told to wait, and its cursor stays behind;
-- a response ends cleanly only when every view on it has (P4); all else cuts the connection;
-- a client that takes no byte until the write deadline is cut (P5), and one that goes is noticed at once.
+The laws are those of `tokentape.server.stream`; what is pending beyond `MAX_PENDING` makes the hub wait.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from collections.abc import Awaitable, Callable
 from enum import Enum, auto
 from typing import Final
@@ -20,17 +16,15 @@ from starlette.types import Message, Send
 from tokentape.core.errors import ShuttingDown, TokentapeError
 from tokentape.hub import Watcher
 from tokentape.server.config import Limits
+from tokentape.server.stream import HEARTBEAT, farewell
 from tokentape.server.transport import Connection
 
 _log = logging.getLogger(__name__)
 
-HEARTBEAT: Final = b": hb\n\n"
 MAX_PENDING: Final = 65_536
 """Bytes that wait for the connection before the hub is told to hold back."""
 SLICE: Final = 65_536
 """Bytes of one write, so that a large payload waits here, where it is shared, and not in a socket's buffer."""
-RECONNECT_MS: Final = (500, 3500)
-"""From and to; drawn, so that the clients of a server that goes away do not come back as one."""
 
 
 class _Ending(Enum):
@@ -40,11 +34,11 @@ class _Ending(Enum):
     """Without it, once what is pending has left."""
 
 
-class SseStream:
+class PumpedStream:
     """The bytes of one response on their way to the client, and the watchers that they come from."""
 
-    def __init__(self, connection: Connection, send: Send, limits: Limits) -> None:
-        self.watchers: list[Watcher] = []
+    def __init__(self, connection: Connection, watchers: list[Watcher], send: Send, limits: Limits) -> None:
+        self.watchers = watchers
         self._connection = connection
         self._send = send
         self._limits = limits
@@ -82,9 +76,7 @@ class SseStream:
     def cut(self, error: TokentapeError | None) -> None:
         """The response will not be whole. Without an error its connection is lost already."""
         if isinstance(error, ShuttingDown):
-            low, high = RECONNECT_MS
-            retry = low + secrets.randbelow(high - low)
-            self.put(b": the server is going away\nretry: %d\n\n" % retry)
+            self.put(farewell())
         self._end(_Ending.CUT)
         if error is not None and self._connection.paused:
             # A client that takes nothing now is not waited for.
@@ -96,12 +88,11 @@ class SseStream:
 
     # The pump
 
-    async def play(self, headers: list[tuple[bytes, bytes]]) -> None:
-        """Writes until the end, whichever it is."""
+    async def play(self) -> None:
+        """Writes the body until the end, whichever it is; the head has been sent."""
         withdraw = self._connection.when_lost(self._lose)
         self._heartbeat = self._loop.call_later(self._limits.heartbeat, self._beat)
         try:
-            await self._write({"type": "http.response.start", "status": 200, "headers": headers})
             while not self._connection.lost:
                 if self._pending:
                     await self._write_pending()

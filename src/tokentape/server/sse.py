@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -17,12 +17,15 @@ from tokentape.dialects.base import Dialect
 from tokentape.dialects.native import Block
 from tokentape.hub import Outlet, Payload, View, Watcher
 from tokentape.hub.channels import RUN_STREAMS
+from tokentape.server.direct import DirectStream
 from tokentape.server.limits import check_audience
 from tokentape.server.problems import problem
-from tokentape.server.pump import SseStream
+from tokentape.server.protocols.http import HttpLink
+from tokentape.server.pump import PumpedStream
 from tokentape.server.query import read_query
 from tokentape.server.services import Services
-from tokentape.server.transport import connection_of
+from tokentape.server.stream import Stream, Unsent
+from tokentape.server.transport import connection_of, link_of
 from tokentape.server.watching import ViewQuery, Watch, dialect_of, is_over, position_of, watch_of
 
 HEADERS: Final[Mapping[str, str]] = {
@@ -36,29 +39,34 @@ HEADERS: Final[Mapping[str, str]] = {
 class SseOutlet:
     """One view on one response."""
 
-    push = None
+    __slots__ = ("push", "stream")
 
-    def __init__(self, stream: SseStream) -> None:
-        self._stream = stream
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+        self.push: Callable[[Any], None] | None = None
+        """Set by a stream that writes directly, while it can."""
 
     @property
     def writable(self) -> bool:
-        return self._stream.writable
+        return self.stream.writable
 
     def ready(self, watcher: Watcher, ready: Ready) -> None:
-        self._stream.put(watcher.view.dialect.ready(watcher.view.label, ready))
+        self.stream.put(watcher.view.dialect.ready(watcher.view.label, ready))
 
     def write(self, watcher: Watcher, payload: Payload) -> None:  # noqa: ARG002 - there is only one
-        self._stream.put(payload.content)
+        if self.push is not None:
+            self.push(payload.content)
+        else:
+            self.stream.put(payload.content)
 
     def ended(self, watcher: Watcher) -> None:
-        self._stream.flush(watcher)
+        self.stream.flush(watcher)
 
     def finish(self, watcher: Watcher) -> None:  # noqa: ARG002 - as above
-        self._stream.finish()
+        self.stream.finish()
 
     def abort(self, watcher: Watcher, error: TokentapeError | None) -> None:  # noqa: ARG002 - as above
-        self._stream.cut(error)
+        self.stream.cut(error)
 
 
 class MultiOutlet:
@@ -69,8 +77,8 @@ class MultiOutlet:
 
     push = None
 
-    def __init__(self, stream: SseStream) -> None:
-        self._stream = stream
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
         self._positions: dict[Watcher, Cursor] = {}
         self._open = 0
 
@@ -81,7 +89,7 @@ class MultiOutlet:
 
     @property
     def writable(self) -> bool:
-        return self._stream.writable
+        return self.stream.writable
 
     def ready(self, watcher: Watcher, ready: Ready) -> None:
         self._put(watcher, watcher.view.dialect.ready(watcher.view.label, ready))
@@ -97,18 +105,18 @@ class MultiOutlet:
                 self._positions[watcher] = Cursor(epoch, block.offset)
                 lines.append(b"id: %b\n" % ",".join(map(str, self._positions.values())).encode())
             lines.append(b"data: %b\n\n" % block.data)
-        self._stream.put(b"".join(lines))
+        self.stream.put(b"".join(lines))
 
     def ended(self, watcher: Watcher) -> None:
-        self._stream.flush(watcher)
+        self.stream.flush(watcher)
 
     def finish(self, watcher: Watcher) -> None:  # noqa: ARG002 - the last one ends the response, whichever it is
         self._open -= 1
         if self._open == 0:
-            self._stream.finish()
+            self.stream.finish()
 
     def abort(self, watcher: Watcher, error: TokentapeError | None) -> None:  # noqa: ARG002 - one id resumes all of them
-        self._stream.cut(error)
+        self.stream.cut(error)
 
 
 class SseResponse(Response):
@@ -139,27 +147,43 @@ class SseResponse(Response):
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             await send({"type": "http.response.body", "body": b""})
             return
-        stream = SseStream(connection_of(scope, receive), send, self._services.config.limits)
+        watchers: list[Watcher] = []
+        unsent = Unsent(watchers)
+        outlet = MultiOutlet(unsent) if self._dialect is native.multi else SseOutlet(unsent)
+        handed_over = False
         try:
-            refusal = await self._attach(stream)
+            refusal = await self._attach(outlet, watchers)
             if refusal is not None:
                 await refusal(scope, receive, send)
                 return
-            for watcher in stream.watchers:
-                watcher.start()
-            await stream.play(self.raw_headers)
+            link = link_of(scope)
+            direct = DirectStream(link, watchers, self._services.config.limits) if isinstance(link, HttpLink) else None
+            if direct is not None:
+                direct.prepare()
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            if direct is not None and direct.take(outlet if isinstance(outlet, SseOutlet) else None):
+                handed_over = True
+                outlet.stream = direct
+                unsent.become(direct)
+            else:
+                pumped = PumpedStream(connection_of(scope, receive), watchers, send, self._services.config.limits)
+                outlet.stream = pumped
+                unsent.become(pumped)
+                await pumped.play()
+        except OSError:
+            pass  # how servers say that the client is gone (ASGI, HTTP version 2.4)
         finally:
-            for watcher in stream.watchers:
-                watcher.lost()
+            if not handed_over:
+                for watcher in watchers:
+                    watcher.lost()
 
-    async def _attach(self, stream: SseStream) -> Response | None:
-        """Puts the views on the stream; returns what to answer instead, if there is nothing to stream."""
-        outlet = MultiOutlet(stream) if self._dialect is native.multi else SseOutlet(stream)
+    async def _attach(self, outlet: SseOutlet | MultiOutlet, watchers: list[Watcher]) -> Response | None:
+        """Puts the views on the outlet; returns what to answer instead, if there is nothing to stream."""
         over = True
         try:
             for watch in self._watches:
                 watcher = await self._watch(watch, outlet)
-                stream.watchers.append(watcher)
+                watchers.append(watcher)
                 if isinstance(outlet, MultiOutlet):
                     outlet.add(watcher)
                 over = over and is_over(watch, watcher.ready, closed=watcher.tail.closed)

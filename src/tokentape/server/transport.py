@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from struct import pack
-from typing import Final, Protocol, cast
+from typing import Final, NamedTuple, Protocol, cast
 
 from starlette.types import Receive, Scope
 
@@ -99,6 +99,13 @@ class Flow(Protocol):
         ...
 
 
+class Body(NamedTuple):
+    """The body of a response that is written directly: in chunks of HTTP/1.1, or up to the end of the connection."""
+
+    write: Callable[[bytes], None]
+    chunked: bool
+
+
 class Link(_Losable):
     """A connection of our own protocols."""
 
@@ -115,6 +122,10 @@ class Link(_Losable):
 
     # Writing directly
 
+    def write_through(self) -> None:
+        """From now on what is written goes to the kernel at once, and whatever it does not take pauses the writer."""
+        self._transport.set_write_buffer_limits(high=0)
+
     def take(self, flow: Flow) -> Callable[[bytes], None]:
         """Gives the sending side to `flow`, until `give_back`; returns the way to write.
 
@@ -122,11 +133,11 @@ class Link(_Losable):
         told to wait until all has left.
         """
         self._flow = flow
-        self._transport.set_write_buffer_limits(high=0)
+        self.write_through()
         return self._transport.write
 
     def give_back(self) -> None:
-        """Ends what `take` began."""
+        """Ends what `take` or `write_through` began."""
         self._flow = None
         if not self._transport.is_closing():
             self._transport.set_write_buffer_limits(high=BUFFER)
@@ -148,7 +159,7 @@ class Link(_Losable):
         if self.lost or not self._transport.get_write_buffer_size():
             return
         # With a high-water mark of nothing, the transport itself tells when it is empty.
-        self._transport.set_write_buffer_limits(high=0)
+        self.write_through()
         try:
             while self.paused:
                 await self._change()

@@ -7,6 +7,8 @@ They put a `Link` into `scope["extensions"]["tokentape.transport"]`, and bound w
 
 from __future__ import annotations
 
+from collections import Counter
+
 from tokentape.server.config import Limits
 from tokentape.server.protocols.http import HttpProtocol
 from tokentape.server.protocols.websocket import WebSocketProtocol
@@ -16,5 +18,11 @@ __all__ = ["HttpProtocol", "WebSocketProtocol", "protocols"]
 
 def protocols(limits: Limits) -> tuple[type[HttpProtocol], type[WebSocketProtocol]]:
     """Both protocols with these limits, for `uvicorn.Config(http=…, ws=…)`."""
-    bounds = {"max_connections": limits.connections, "stall": float(limits.write_deadline)}
+    bounds = {
+        "max_connections": limits.connections,
+        "max_per_address": limits.connections_per_address,
+        "header_deadline": float(limits.header_deadline),
+        "stall": float(limits.write_deadline),
+        "addresses": Counter(),
+    }
     return type("HttpProtocol", (HttpProtocol,), bounds), type("WebSocketProtocol", (WebSocketProtocol,), bounds)

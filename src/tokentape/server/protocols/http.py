@@ -1,17 +1,25 @@
-"""uvicorn's HTTP/1.1 with the connection within reach."""
+"""uvicorn's HTTP/1.1 with the connection within reach, and with deadlines."""
 
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Any, Final, cast
 
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from tokentape.server.protocols.bounds import Bounds
-from tokentape.server.transport import EXTENSION
+from tokentape.server.transport import EXTENSION, Body, Flow, Link
 
 MAX_IGNORED: Final = 8_388_608
 """Bytes of a refused body that are read and thrown away, so that its sender gets to the answer."""
+
+_LAST_CHUNK: Final = b"0\r\n\r\n"
+_TOO_SLOW: Final = (
+    b"HTTP/1.1 408 Request Timeout\r\ncontent-type: text/plain; charset=utf-8\r\n"
+    b"content-length: 37\r\nconnection: close\r\n\r\nThe headers of the request took long.\n"
+)
 
 
 class HttpProtocol(HttpToolsProtocol, Bounds):
@@ -19,18 +27,37 @@ class HttpProtocol(HttpToolsProtocol, Bounds):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in the base class
         super().connection_made(transport)
-        self.link = self.make_link(transport, len(self.connections))
+        self.link = HttpLink(self, transport, crowded=self.admit(transport, len(self.connections)))
+        self.link.when_lost(self.leave)
         self._ignored = 0
+        self._deadline: asyncio.TimerHandle | None = None
+        self._expect_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self._have_headers()
         self.link.vanish()
+
+    def handle_websocket_upgrade(self) -> None:
+        # The other protocol makes a link of its own, and is counted in its turn.
+        self.link.vanish()
+        super().handle_websocket_upgrade()
+
+    # Requests
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._ignored = 0
+        self._expect_headers()
         # uvicorn's type knows of no extension whose value is not a dict.
         self.scope["extensions"] = cast("dict[str, Any]", {EXTENSION: self.link})
+
+    def on_headers_complete(self) -> None:
+        self._have_headers()
+        before = self.cycle
+        super().on_headers_complete()
+        if self.cycle is not before and self.scope["http_version"] == "1.0":
+            self.cycle.__class__ = _CloseDelimited
 
     def on_body(self, body: bytes) -> None:
         if _is_answered(self.cycle):
@@ -39,6 +66,32 @@ class HttpProtocol(HttpToolsProtocol, Bounds):
                 self.transport.close()
         super().on_body(body)
 
+    def _expect_headers(self) -> None:
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(self.header_deadline, self._refuse_slow)
+
+    def _is_answering(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle  # None before the first request, whatever uvicorn's type says
+        return cycle is not None and not cycle.response_complete
+
+    def _have_headers(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _refuse_slow(self) -> None:
+        self._deadline = None
+        if self.transport.is_closing():
+            return
+        if self._is_answering():
+            self._expect_headers()  # of the request after one that is being answered, which goes first
+            return
+        if self.scope is not None:
+            self.transport.write(_TOO_SLOW)
+        self.transport.close()
+
+    # Writing
+
     def pause_writing(self) -> None:
         super().pause_writing()
         self.link.pause()
@@ -46,6 +99,76 @@ class HttpProtocol(HttpToolsProtocol, Bounds):
     def resume_writing(self) -> None:
         super().resume_writing()
         self.link.resume()
+
+
+class HttpLink(Link):
+    """A link that can write the body of a response around the application's `send`."""
+
+    def __init__(self, protocol: HttpProtocol, transport: asyncio.Transport, *, crowded: bool) -> None:
+        super().__init__(transport, crowded=crowded)
+        self._protocol = protocol
+
+    def take_body(self, flow: Flow) -> Body | None:
+        """Gives the rest of the response to `flow`; its head must have been sent, and nothing more is sent by ASGI.
+
+        None when that cannot be: somebody between held the head back, or has changed what kind of body it is.
+        Afterwards the application may return; what it still sends is ignored.
+        """
+        cycle = self._protocol.cycle
+        if not cycle.response_started or cycle.response_complete or cycle.disconnected or self.lost:
+            return None
+        delimited = isinstance(cycle, _CloseDelimited)
+        if cycle.scope["method"] == "HEAD" or not (cycle.chunked_encoding or delimited):
+            return None
+        # To uvicorn and the application it is as if the client had gone: whatever they do is without effect.
+        cycle.disconnected = True
+        cycle.message_event.set()
+        # A silent watcher should not hold what its request was.
+        cycle.scope = cast("Any", {"method": "GET"})
+        self._protocol.scope = self._protocol.headers = cast("Any", None)
+        return Body(self.take(flow), chunked=not delimited)
+
+    def end_body(self) -> None:
+        """The response is whole: the connection goes on to the next request, if HTTP says so."""
+        cycle = self._protocol.cycle
+        if self.lost:
+            return
+        self.give_back()
+        chunked = not isinstance(cycle, _CloseDelimited)
+        if chunked:
+            self._transport.write(_LAST_CHUNK)
+        cycle.response_complete = True
+        if cycle.keep_alive and chunked:
+            self._protocol.on_response_complete()
+        else:
+            self._transport.close()
+
+    def close(self) -> None:
+        if isinstance(self._protocol.cycle, _CloseDelimited):
+            # There the end of the connection is the end of the response, and this one is not whole (P4).
+            self.reset()
+        else:
+            super().close()
+
+
+class _CloseDelimited(RequestResponseCycle):
+    """A response to HTTP/1.0, which has no chunks: without a length, its end is the end of the connection.
+
+    uvicorn 0.54 would send chunks.
+    """
+
+    async def send(self, message: ASGISendEvent) -> None:
+        if message["type"] == "http.response.start":
+            if not any(name.lower() == b"content-length" for name, _ in message.get("headers", ())):
+                self.chunked_encoding = False
+                self.expected_content_length = sys.maxsize
+        elif (
+            message["type"] == "http.response.body"
+            and not message.get("more_body", False)
+            and self.expected_content_length > sys.maxsize // 2
+        ):
+            self.expected_content_length = len(message.get("body", b""))
+        await super().send(message)
 
 
 def _is_answered(cycle: RequestResponseCycle | None) -> bool:

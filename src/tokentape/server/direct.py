@@ -1,0 +1,199 @@
+"""An SSE response written straight to its connection: no task, no queue and no coroutine while it lasts.
+
+The head of the response goes through ASGI, where middleware sees it; then the request's coroutine returns, and what
+is left is a callback of the connection, and a timer. The laws are those of `tokentape.server.stream`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from tokentape.core.errors import ShuttingDown, TokentapeError
+from tokentape.core.sse import encode_chunk
+from tokentape.hub import Watcher
+from tokentape.server.config import Limits
+from tokentape.server.protocols.http import HttpLink
+from tokentape.server.stream import HEARTBEAT, farewell
+
+_log = logging.getLogger(__name__)
+
+
+class Pushing(Protocol):
+    """An outlet that hands content to the connection as it is: see `tokentape.hub.watcher.Outlet`."""
+
+    push: Callable[[Any], None] | None
+
+
+class DirectStream:
+    """The rest of one response, once its head has left; `take` begins it."""
+
+    __slots__ = (
+        "_deadline",
+        "_flushing",
+        "_framing",
+        "_heartbeat",
+        "_left",
+        "_limits",
+        "_link",
+        "_marks",
+        "_open",
+        "_outlet",
+        "_pulse",
+        "_puts",
+        "_withdraw",
+        "_write",
+        "watchers",
+    )
+
+    def __init__(self, link: HttpLink, watchers: list[Watcher], limits: Limits) -> None:
+        self.watchers = watchers
+        self._link = link
+        self._limits = limits
+        self._open = False
+        self._outlet: Pushing | None = None
+        self._framing: Callable[[bytes], bytes] | None = None
+        self._write: Callable[[bytes], None] = _nowhere
+        self._withdraw: Callable[[], None] = _nothing
+        self._flushing: list[Watcher] = []
+        # For the heartbeat: what was written since the last look shows in the cursors, and in what `put` counts.
+        self._puts = 0
+        self._marks: tuple[int, ...] = ()
+        self._pulse: asyncio.TimerHandle | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+        self._left = 0
+
+    def prepare(self) -> None:
+        """Lets the head, too, leave at once, so that nothing waits before what follows it."""
+        self._link.write_through()
+
+    def take(self, outlet: Pushing | None) -> bool:
+        """Takes the connection; False when the response has to go through ASGI.
+
+        `outlet` is the one outlet on this response, if what its views encode can go out as it is. How the body is
+        framed becomes clear only here, so they are told here, before they start.
+        """
+        body = self._link.take_body(self)
+        if body is None:
+            self._link.give_back()
+            return False
+        self._open = True
+        self._write = body.write
+        self._framing = encode_chunk if body.chunked else None
+        self._outlet = outlet
+        if outlet is not None:
+            outlet.push = body.write
+            for watcher in self.watchers:
+                watcher.frame(self._framing)
+        self._schedule_pulse()
+        self._withdraw = self._link.when_lost(self._lose)
+        return True
+
+    # For the outlets
+
+    @property
+    def writable(self) -> bool:
+        return self._open and not self._link.paused
+
+    def put(self, data: bytes) -> None:
+        if self._open:
+            self._puts += 1
+            self._write(data if self._framing is None else self._framing(data))
+
+    def flush(self, watcher: Watcher) -> None:
+        if self._link.paused:
+            self._flushing.append(watcher)
+        else:
+            watcher.flushed()
+
+    def finish(self) -> None:
+        if self._open:
+            self._release()
+            self._link.end_body()
+
+    def cut(self, error: TokentapeError | None) -> None:
+        if not self._open:
+            return
+        if isinstance(error, ShuttingDown):
+            self.put(farewell())
+        stuck = self._link.paused
+        self._release()
+        if error is not None and stuck:
+            # A client that takes nothing now is not waited for.
+            self._link.abort()
+        else:
+            self._link.close()
+
+    def _release(self) -> None:
+        self._open = False
+        self._withdraw()
+        if self._outlet is not None:
+            self._outlet.push = None
+        for timer in (self._pulse, self._deadline):
+            if timer is not None:
+                timer.cancel()
+        self._pulse = self._deadline = None
+
+    def _lose(self) -> None:
+        self._release()
+        for watcher in self.watchers:
+            watcher.lost()
+
+    # For the connection
+
+    def on_paused(self) -> None:
+        if self._open:
+            if self._outlet is not None:
+                self._outlet.push = None
+            self._watch_progress()
+
+    def on_writable(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        if not self._open:
+            return
+        if self._outlet is not None:
+            self._outlet.push = self._write
+        flushing, self._flushing = self._flushing, []
+        for watcher in flushing:
+            watcher.flushed()
+        for watcher in self.watchers:
+            watcher.resume()
+
+    def _watch_progress(self) -> None:
+        self._left = self._link.buffered()
+        loop = asyncio.get_running_loop()
+        self._deadline = loop.call_later(self._limits.write_deadline, self._check_progress)
+
+    def _check_progress(self) -> None:
+        if self._link.buffered() < self._left:
+            self._watch_progress()
+            return
+        self._deadline = None
+        _log.info("a watcher took nothing for %g s, and was cut", self._limits.write_deadline)
+        self._link.abort()
+
+    # Heartbeats
+
+    def _schedule_pulse(self) -> None:
+        # Twice in an interval: nobody waits for a byte longer than half as much again.
+        self._pulse = asyncio.get_running_loop().call_later(self._limits.heartbeat / 2, self._beat)
+
+    def _beat(self) -> None:
+        marks = (self._puts, *(watcher.cursor for watcher in self.watchers))
+        if marks != self._marks:
+            self._marks = marks
+        elif self.writable:
+            self.put(HEARTBEAT)
+        self._schedule_pulse()
+
+
+def _nothing() -> None:
+    pass
+
+
+def _nowhere(data: bytes) -> None:
+    raise AssertionError(f"{len(data)} bytes were written before the connection was taken")
