@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokentape.core.sse import ServerSentEvent, SseDecoder, encode_sse
+from tokentape.core.sse import encode_sse
 from tokentape.providers import anthropic_stream
 from tokentape.providers.anthropic_stream import MessagesDecoder
 from tokentape.providers.base import Part
 from tokentape.providers.decoding import Speech
+from tokentape.providers.documents import Documents
 from tokentape.providers.failures import Failures
 from tokentape.providers.secret import Redactor
 
@@ -20,6 +21,7 @@ START = {
 PING = {"type": "ping"}
 STOP = {"type": "message_stop"}
 USAGE = Part("usage", {"input_tokens": 9, "output_tokens": 5})
+MAX_LINE = 65_536
 FINISH = Part("finish", {"reason": "stop"})
 
 
@@ -49,11 +51,8 @@ def decoder() -> MessagesDecoder:
     return MessagesDecoder(Failures("anthropic", Redactor([])))
 
 
-def events(*documents) -> list[ServerSentEvent]:
-    return [
-        ServerSentEvent(data=d if isinstance(d, str) else json.dumps(d), event="x" if isinstance(d, str) else d["type"])
-        for d in documents
-    ]
+def events(*documents) -> list[str]:
+    return [d if isinstance(d, str) else json.dumps(d) for d in documents]
 
 
 def read(*documents) -> tuple[list[Part], MessagesDecoder]:
@@ -243,7 +242,7 @@ documents = st.one_of(
 
 def decoded(chunks: list[bytes]) -> tuple[list[Part], str | None]:
     reader = decoder()
-    lines = SseDecoder()
+    lines = Documents(MAX_LINE, MAX_LINE)
     parts: list[Part] = []
     for chunk in chunks:
         parts += reader.receive(lines.receive_data(chunk))

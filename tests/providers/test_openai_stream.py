@@ -5,14 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokentape.core.sse import ServerSentEvent, SseDecoder, encode_sse
+from tokentape.core.sse import encode_sse
 from tokentape.providers import openai_stream
 from tokentape.providers.base import Part
 from tokentape.providers.decoding import Speech
+from tokentape.providers.documents import Documents
 from tokentape.providers.failures import Failures
 from tokentape.providers.openai_stream import ChatDecoder
 from tokentape.providers.secret import Redactor
 
+MAX_LINE = 65_536
 FINISH = Part("finish", {"reason": "stop"})
 
 
@@ -29,8 +31,8 @@ def call(index=0, **fields) -> dict:
     return chunk(tool_calls=[{"index": index, **fields}])
 
 
-def events(*documents) -> list[ServerSentEvent]:
-    return [ServerSentEvent(data=d if isinstance(d, str) else json.dumps(d)) for d in documents]
+def events(*documents) -> list[str]:
+    return [d if isinstance(d, str) else json.dumps(d) for d in documents]
 
 
 def read(*documents) -> tuple[list[Part], ChatDecoder]:
@@ -250,7 +252,7 @@ framings = st.sampled_from([(b"\n", False), (b"\r\n", False), (b"\r", False), (b
 
 def decoded(pieces: list[bytes]) -> tuple[list[Part], str | None, bool]:
     reader = decoder()
-    lines = SseDecoder()
+    lines = Documents(MAX_LINE, MAX_LINE)
     parts: list[Part] = []
     for piece in pieces:
         parts += reader.receive(lines.receive_data(piece))

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import msgspec
 
-from tokentape.core.sse import ServerSentEvent
 from tokentape.providers.base import PROVIDER_CUT, PROVIDER_PROTOCOL, Part, ProviderError
-from tokentape.providers.decoding import Speech, ToolCalls, decode
+from tokentape.providers.decoding import UNREADABLE, Speech, ToolCalls, decode
+from tokentape.providers.documents import Document
 from tokentape.providers.failures import Failures
 
 _REASONS: Final = {
@@ -65,6 +65,7 @@ class _Event(msgspec.Struct):
 
 
 _events: Final = msgspec.json.Decoder(_Event)
+_decode: Final = _events.decode
 
 
 class MessagesDecoder:
@@ -81,17 +82,20 @@ class MessagesDecoder:
         self._reason: str | None = None
         self._usage = _Usage()
 
-    def receive(self, events: Sequence[ServerSentEvent]) -> list[Part]:
-        """Takes the next events; returns what they bring."""
+    def receive(self, documents: Sequence[Document]) -> list[Part]:
+        """Takes the data of the next events; returns what they bring."""
         parts: list[Part] = []
-        for event in events:
+        for document in documents:
             if self.ended:
                 break
-            read = decode(_events, event.data, self._failures)
-            if isinstance(read, _Event):
-                self._take(read, parts)
+            try:
+                event: _Event | ProviderError = _decode(document)
+            except UNREADABLE:
+                event = decode(_events, document, self._failures)
+            if isinstance(event, _Event):
+                self._take(event, parts)
             else:
-                self._fail(read)
+                self._fail(event)
         return parts
 
     def receive_eof(self) -> list[Part]:

@@ -1,6 +1,6 @@
 """What the decoders of both formats share: their interface, the caps, and calls of tools as they build up.
 
-Decoders are sans-I/O: server-sent events in, parts out. They never raise: an error in the stream comes
+Decoders are sans-I/O: the data of server-sent events in, parts out. They never raise: an error in the stream comes
 after the parts before it, however the bytes were cut, so `receive` returns those and `error` says the rest.
 """
 
@@ -12,8 +12,8 @@ from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
-from tokentape.core.sse import ServerSentEvent
 from tokentape.providers.base import PROVIDER_PROTOCOL, Part, ProviderError
+from tokentape.providers.documents import Document
 from tokentape.providers.failures import Failures
 
 MAX_OUTPUT: Final = 33_554_432
@@ -36,8 +36,8 @@ class AnswerDecoder(Protocol):
     ended: bool
     """Nothing more will come, or is wanted."""
 
-    def receive(self, events: Sequence[ServerSentEvent]) -> list[Part]:
-        """Takes the next events; returns what they bring."""
+    def receive(self, documents: Sequence[Document]) -> list[Part]:
+        """Takes the data of the next events; returns what they bring."""
         ...
 
     def receive_eof(self) -> list[Part]:
@@ -45,11 +45,19 @@ class AnswerDecoder(Protocol):
         ...
 
 
-def decode(decoder: msgspec.json.Decoder[_T], data: str, failures: Failures) -> _T | ProviderError:
-    """One event's JSON, typed; an error for what is not as the format says."""
+UNREADABLE: Final = (msgspec.DecodeError, RecursionError, UnicodeError)
+"""What msgspec raises for a document that is not as its type says."""
+
+
+def decode(decoder: msgspec.json.Decoder[_T], document: Document, failures: Failures) -> _T | ProviderError:
+    """One event's JSON, typed; an error for what is not as the format says.
+
+    A byte that is not UTF-8 is U+FFFD, as the standard of event streams has it.
+    """
+    data = document if isinstance(document, str) else str(document, "utf-8", "replace")
     try:
         return decoder.decode(data)
-    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+    except UNREADABLE as error:
         if "\\ud" in data.lower() and (read := _leniently(decoder, data)) is not None:
             return read
         # msgspec names the place and the types, never the content.

@@ -22,7 +22,6 @@ import aiohttp
 import msgspec
 
 from tokentape.core.errors import ProtocolError
-from tokentape.core.sse import SseDecoder
 from tokentape.providers.base import (
     PROVIDER_CUT,
     PROVIDER_PROTOCOL,
@@ -35,6 +34,7 @@ from tokentape.providers.base import (
 )
 from tokentape.providers.deadline import Deadline
 from tokentape.providers.decoding import AnswerDecoder
+from tokentape.providers.documents import Documents
 from tokentape.providers.failures import Failures
 
 _log = logging.getLogger(__name__)
@@ -167,7 +167,7 @@ class _Answer:
         self._decoder = decoder
         self._clock = clock
         self._failures = failures
-        self._events = SseDecoder(MAX_LINE, MAX_LINE)
+        self._documents = Documents(MAX_LINE, MAX_LINE)
         self._deadline = Deadline(self._cut)
         self._due = clock.first
         self._taken = False
@@ -199,8 +199,8 @@ class _Answer:
 
     def _decode(self, chunk: bytes) -> Sequence[Part]:
         if chunk:
-            return self._decoder.receive(self._events.receive_data(chunk))
-        self._events.receive_eof()
+            return self._decoder.receive(self._documents.receive_data(chunk))
+        self._documents.receive_eof()
         return self._decoder.receive_eof()
 
     def _failure(self, error: Exception) -> ProviderError:

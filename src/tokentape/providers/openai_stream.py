@@ -10,12 +10,12 @@ from typing import Any, Final
 
 import msgspec
 
-from tokentape.core.sse import ServerSentEvent
 from tokentape.providers.base import PROVIDER_CUT, PROVIDER_OVERLOADED, PROVIDER_PROTOCOL, Part, ProviderError
-from tokentape.providers.decoding import Speech, ToolCalls, decode
+from tokentape.providers.decoding import UNREADABLE, Speech, ToolCalls, decode
+from tokentape.providers.documents import Document
 from tokentape.providers.failures import Failures
 
-DONE: Final = "[DONE]"
+DONE: Final = ("[DONE]", b"[DONE]")
 _REASONS: Final = {"stop": "stop", "length": "length", "tool_calls": "tool_calls", "function_call": "tool_calls"}
 _TOLD: Final = frozenset({"content_filter"})
 """Reasons that are a `stop` to a run, and that its reader should know of."""
@@ -68,6 +68,7 @@ class _Chunk(msgspec.Struct):
 
 
 _chunks: Final = msgspec.json.Decoder(_Chunk)
+_decode: Final = _chunks.decode
 
 
 class ChatDecoder:
@@ -83,25 +84,33 @@ class ChatDecoder:
         self._reason: str | None = None
         self._usage: _Usage | None = None
 
-    def receive(self, events: Sequence[ServerSentEvent]) -> list[Part]:
-        """Takes the next events; returns what they bring."""
+    def receive(self, documents: Sequence[Document]) -> list[Part]:
+        """Takes the data of the next events; returns what they bring."""
         parts: list[Part] = []
-        for event in events:
+        for document in documents:
             if self.ended:
                 break
-            if event.data == DONE:
-                parts += self._finish("sent the end mark before its answer was complete")
-                continue
-            chunk = decode(_chunks, event.data, self._failures)
-            if isinstance(chunk, _Chunk):
-                self._take(chunk, parts)
+            try:
+                chunk = _decode(document)
+            except UNREADABLE:
+                self._take_other(document, parts)
             else:
-                self._fail(chunk)
+                self._take(chunk, parts)
         return parts
 
     def receive_eof(self) -> list[Part]:
         """The stream is over: that is the answer's end too when a finish reason came, with or without `[DONE]`."""
         return [] if self.ended else self._finish("ended the stream before its answer was complete")
+
+    def _take_other(self, document: Document, parts: list[Part]) -> None:
+        if document in DONE:
+            parts += self._finish("sent the end mark before its answer was complete")
+            return
+        chunk = decode(_chunks, document, self._failures)
+        if isinstance(chunk, _Chunk):
+            self._take(chunk, parts)
+        else:
+            self._fail(chunk)
 
     def _take(self, chunk: _Chunk, parts: list[Part]) -> None:
         if chunk.error is not None:
