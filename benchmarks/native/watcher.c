@@ -24,11 +24,13 @@ struct reading {
     bool counted;
 };
 
-static void poll_for(struct watch *watch, struct watcher *watcher, uint32_t events) {
+/* Edges: with levels the kernel would look again at each socket that was just emptied. */
+#define EDGES (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
+
+static void poll_for(struct watch *watch, struct watcher *watcher, int operation, uint32_t events) {
     struct epoll_event event = {.events = events, .data.ptr = watcher};
-    if (epoll_ctl(watch->poll, watcher->polled ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, watcher->fd, &event))
+    if (epoll_ctl(watch->poll, operation, watcher->fd, &event))
         fatal("epoll_ctl");
-    watcher->polled = true;
 }
 
 void watcher_open(struct watch *watch, struct watcher *watcher) {
@@ -49,7 +51,7 @@ void watcher_open(struct watch *watch, struct watcher *watcher) {
         return;
     }
     request_write(&options->request, number, watcher->position, &watcher->sending);
-    poll_for(watch, watcher, EPOLLIN | EPOLLOUT);
+    poll_for(watch, watcher, EPOLL_CTL_ADD, EDGES);
 }
 
 void watcher_forget(struct watcher *watcher) {
@@ -83,7 +85,6 @@ void watcher_close(struct watch *watch, struct watcher *watcher, enum phase phas
     }
     watcher->fd = -1;
     watcher->phase = (uint8_t)phase;
-    watcher->polled = false;
     sending_clear(&watcher->sending);
     http_free(&watcher->http);
     step_back(watcher);
@@ -102,31 +103,27 @@ static void become_open(struct watch *watch, struct watcher *watcher) {
     if (watcher->kind == GOOD) {
         watch->open_good++;
     } else if (watcher->kind == SLOW) {
-        epoll_ctl(watch->poll, EPOLL_CTL_DEL, watcher->fd, NULL); /* read by the clock from here on */
-        watcher->polled = false;
+        poll_for(watch, watcher, EPOLL_CTL_DEL, 0); /* read by the clock from here on */
         watcher->allowance_at = now_us();
     } else {
-        poll_for(watch, watcher, EPOLLRDHUP); /* only to see when the server has had enough of it */
+        poll_for(watch, watcher, EPOLL_CTL_MOD, EPOLLRDHUP); /* only to see when the server has had enough of it */
     }
     connecting_succeeded(watch, watcher);
 }
 
 /* Sends what is waiting. What fails here fails again when reading, with a better reason: maybe an answer. */
-static void flush(struct watch *watch, struct watcher *watcher) {
-    int state = sending_flush(&watcher->sending, watcher->fd);
-    if (state < 0)
+static void flush(struct watcher *watcher) {
+    if (sending_flush(&watcher->sending, watcher->fd) < 0)
         sending_clear(&watcher->sending);
-    if (watcher->polled && watcher->kind != STALLED)
-        poll_for(watch, watcher, state ? EPOLLIN : EPOLLIN | EPOLLOUT);
 }
 
-static bool send_frame(struct watch *watch, struct watcher *watcher, int opcode, struct bytes payload) {
+static bool send_frame(struct watcher *watcher, int opcode, struct bytes payload) {
     char *room = sending_room(&watcher->sending, payload.len + WEBSOCKET_FRAME_EXTRA);
     if (!room)
         return false;
     size_t written = websocket_frame(room, opcode, payload);
     watcher->sending.len -= payload.len + WEBSOCKET_FRAME_EXTRA - written;
-    flush(watch, watcher);
+    flush(watcher);
     return true;
 }
 
@@ -134,7 +131,7 @@ static void send_hellos(struct watch *watch, struct watcher *watcher) {
     const struct watch_options *options = &watch->options;
     for (int i = 0; i < options->hello_count; i++) {
         struct bytes hello = numbered(options->hellos[i], (int)(watcher - watch->watchers));
-        send_frame(watch, watcher, options->hello_binary ? OPCODE_BINARY : OPCODE_TEXT, hello);
+        send_frame(watcher, options->hello_binary ? OPCODE_BINARY : OPCODE_TEXT, hello);
         free((char *)hello.data);
     }
 }
@@ -212,7 +209,7 @@ static void on_message(struct watch *watch, struct watcher *watcher) {
     const struct websocket *websocket = watcher->websocket;
     const struct watch_options *options = &watch->options;
     if (options->engineio && websocket->opcode == OPCODE_TEXT && websocket->length == 1 && websocket->first == '2') {
-        send_frame(watch, watcher, OPCODE_TEXT, (struct bytes){"3", 1});
+        send_frame(watcher, OPCODE_TEXT, (struct bytes){"3", 1});
         return;
     }
     if (watcher->phase != GREETING)
@@ -236,13 +233,13 @@ static void receive_frames(struct reading *reading, struct bytes input) {
             on_message(watch, watcher);
             break;
         case WEBSOCKET_PING:
-            if (!send_frame(watch, watcher, OPCODE_PONG, payload)) {
+            if (!send_frame(watcher, OPCODE_PONG, payload)) {
                 finish(watch, watcher, false, "the server sends pings and reads no pongs");
                 return;
             }
             break;
         case WEBSOCKET_CLOSE:
-            send_frame(watch, watcher, OPCODE_CLOSE, payload);
+            send_frame(watcher, OPCODE_CLOSE, payload);
             finish(watch, watcher, true, "the WebSocket was closed before the first message");
             return;
         case WEBSOCKET_ERROR:
@@ -301,7 +298,9 @@ static void at_end(struct watch *watch, struct watcher *watcher) {
     finish(watch, watcher, clean, watcher->phase == REFUSED ? "refused" : "closed before it was answered");
 }
 
-static void read_some(struct watch *watch, struct watcher *watcher, size_t most) {
+enum got { GOT_NOTHING, GOT_SOME, GOT_FULL };
+
+static enum got read_some(struct watch *watch, struct watcher *watcher, size_t most) {
     ssize_t count = recv(watcher->fd, buffer, most, MSG_DONTWAIT);
     if (count > 0) {
         /* The clock after the read, so that no event is younger than it. */
@@ -311,22 +310,34 @@ static void read_some(struct watch *watch, struct watcher *watcher, size_t most)
             watch->tally.reads++;
             watch->tally.bytes += (uint64_t)count;
         }
-    } else if (count == 0) {
-        at_end(watch, watcher);
-    } else if (errno != EAGAIN && errno != EINTR) {
-        finish(watch, watcher, false, strerror(errno));
+        return (size_t)count == most ? GOT_FULL : GOT_SOME;
     }
+    if (count == 0)
+        at_end(watch, watcher);
+    else if (errno != EAGAIN)
+        finish(watch, watcher, false, strerror(errno));
+    return GOT_NOTHING;
 }
 
 void watcher_ready(struct watch *watch, struct watcher *watcher, uint32_t events) {
+    bool good = watcher->kind == GOOD;
+    bool to_end = events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
     if (watcher->kind == STALLED && watcher_is_open(watcher)) {
         watcher_close(watch, watcher, LOST, false);
         return;
     }
-    if (events & EPOLLOUT)
-        flush(watch, watcher);
-    if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
-        read_some(watch, watcher, watcher->kind == GOOD ? sizeof buffer : SMALL);
+    if (watcher->sending.len && !to_end)
+        flush(watcher);
+    if (!(events & ~(uint32_t)EPOLLOUT))
+        return;
+    for (;;) {
+        enum got got = read_some(watch, watcher, good ? sizeof buffer : SMALL);
+        /* What was not full has emptied the socket; only an end that came with the data is still to be seen. */
+        if (got == GOT_NOTHING || (got == GOT_SOME && !to_end) || watcher->fd < 0)
+            return;
+        if (!good && watcher_is_open(watcher))
+            return;
+    }
 }
 
 void watcher_sip(struct watch *watch, struct watcher *watcher) {

@@ -25,7 +25,6 @@ enum kind { GOOD, SLOW, STALLED };
 struct watcher {
     int fd; /* -1: none */
     uint8_t phase, kind;
-    bool polled;
     int greetings; /* messages before it is open */
     struct http http;
     struct websocket *websocket; /* of its own when the transport is that */
