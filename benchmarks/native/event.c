@@ -29,7 +29,8 @@ size_t write_event_text(char *out, uint64_t seq, uint64_t micros) {
     char marker[48];
     size_t marker_len = write_marker(marker, seq, micros);
     size_t words_len = EVENT_TEXT - marker_len;
-    memcpy(out, words, words_len);
+    memcpy(out, words, words_len - 1);
+    out[words_len - 1] = ' ';
     memcpy(out + words_len, marker, marker_len);
     return EVENT_TEXT;
 }
