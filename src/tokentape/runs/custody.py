@@ -96,7 +96,9 @@ class Custody:
             await asyncio.sleep(self._seconds / 3)
             try:
                 for runner in tuple(self._live.values()):
-                    if not await self._leasing.renew(*runner.fence, seconds=self._seconds):
+                    kept = await self._leasing.renew(*runner.fence, seconds=self._seconds)
+                    # One that has ended meanwhile has given it back.
+                    if not kept and runner.info.state != "done":
                         _log.warning("run %s lost its lease", runner.info.id)
                         runner.stop("interrupted", "lease_lost")
                 await self.end_orphans()

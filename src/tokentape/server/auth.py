@@ -8,6 +8,7 @@ at it: DNS rebinding), and what changes something must not come from a page of a
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final
 
@@ -68,6 +69,7 @@ class Gate:
                 )
 
 
+@lru_cache(maxsize=256)
 def is_loopback(host: str) -> bool:
     """Whether a host, by name or address, is this machine as only this machine sees it."""
     if host == "localhost" or host.endswith(".localhost"):

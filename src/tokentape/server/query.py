@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Annotated, Any, Final, TypeVar, get_args, get_origin
 
 import msgspec
@@ -17,17 +18,26 @@ _MAX_ECHO: Final = 200
 
 def read_query(params: QueryParams, kind: type[Q]) -> Q:
     """Reads the parameters that `kind` has, each as its type; others are passed over. Raises `BadRequest`."""
-    given: dict[str, Any] = {}
-    for field in msgspec.structs.fields(kind):
-        name = field.encode_name
-        if name in params:
-            given[name] = params.getlist(name) if _is_list(field.type) else params[name]
+    given = {
+        name: params.getlist(name) if is_list else params[name]
+        for name, is_list in _parameters(kind).items()
+        if name in params
+    }
     try:
         return msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `$.")
         where = f"`{path.rstrip('`')}`: " if path else ""
         raise BadRequest(f"The query is wrong: {where}{message[:_MAX_ECHO]}.") from None
+
+
+@cache
+def _parameters(kind: type[msgspec.Struct]) -> dict[str, bool]:
+    """The parameters that `kind` has, and whether each may come more than once.
+
+    Asking the type takes a third of the time that answering a request does.
+    """
+    return {field.encode_name: _is_list(field.type) for field in msgspec.structs.fields(kind)}
 
 
 def _is_list(kind: Any) -> bool:

@@ -17,7 +17,7 @@ import msgspec
 
 from tokentape.core.errors import CursorGone, StoreUnavailable, TokentapeError
 from tokentape.stores.base import Append, Appended, LeaseInfo, Page, StreamConfig, StreamInfo
-from tokentape.stores.log import check_position, fit, not_found
+from tokentape.stores.log import check_position, fit, not_found, plain_config, same_config
 from tokentape.stores.presence import LocalPresence
 from tokentape.stores.retention import Clock
 from tokentape.stores.sqlite.database import Durability, FileLock, details, explain, open_reader
@@ -99,6 +99,10 @@ class SqliteStore(LocalPresence):
 
     async def create(self, name: str, config: StreamConfig) -> tuple[StreamInfo, bool]:
         """Creates a stream; see `Store.create`."""
+        head = self._head(name)
+        if head is not None:
+            same_config(head, plain_config(config))
+            return _committed(head), False
         return await self._writer.call(partial(self._engine.catalog.create, name, config))
 
     async def append(self, batch: Sequence[Append]) -> list[Appended | TokentapeError]:
@@ -124,6 +128,11 @@ class SqliteStore(LocalPresence):
             records += tail.records[start : min(last + 1 - tail.first, start + max(1, max_records))]
             del records[fit(records, max_bytes, max_records) :]
         return Page(head.epoch, list(enumerate(records, after + 1)), last, closed)
+
+    def _head(self, name: str) -> StoredHead | None:
+        """A stream that is in memory and has not run out: thousands who come to watch it need not wait for commits."""
+        head = self._heads.get(name) if self._writer.is_open else None
+        return head if head is not None and not head.over(self._clock) else None
 
     async def _fetch(self, head: StoredHead, after: int, upto: int, max_bytes: int, max_records: int) -> list[bytes]:
         """Records from the file; at least one."""
@@ -151,6 +160,9 @@ class SqliteStore(LocalPresence):
 
     async def info(self, name: str) -> StreamInfo:
         """The stream as it is now; raises `StreamNotFound`."""
+        head = self._head(name)
+        if head is not None:
+            return _committed(head)
         return await self._writer.call(lambda: self._engine.catalog.get(name).info())
 
     async def list(self, prefix: str = "", *, after: str = "", limit: int = 100) -> list[StreamInfo]:
@@ -172,3 +184,9 @@ class SqliteStore(LocalPresence):
     async def leases(self, prefix: str = "") -> Sequence[LeaseInfo]:
         """All leases that were acquired and not released; those of an earlier process are not live."""
         return await self._writer.call(partial(self._engine.leases, prefix))
+
+
+def _committed(head: StoredHead) -> StreamInfo:
+    """The stream as of its last commit; the writer thread may be in the middle of the next one."""
+    closed, last = head.tail.seen()
+    return msgspec.structs.replace(head.info(), last=last, closed=closed)
