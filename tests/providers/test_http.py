@@ -24,6 +24,7 @@ from upstreams import (
 
 from tokentape.core.errors import ProviderError
 from tokentape.providers import http
+from tokentape.providers.answer import MAX_LINE
 from tokentape.providers.base import Part, Timeouts
 from tokentape.providers.openai import OpenAIProvider
 from tokentape.providers.secret import Secret
@@ -164,7 +165,7 @@ async def test_retry_after_is_passed_on(provider_at):
 
 
 async def test_a_refusal_whose_body_never_ends_is_cut_short(provider_at, monkeypatch):
-    monkeypatch.setattr(http, "COMPLAINT_WAIT", 0.05)
+    monkeypatch.setattr("tokentape.providers.answer.COMPLAINT_WAIT", 0.05)
     head = b"HTTP/1.1 500 Because\r\nContent-Length: 1000\r\n\r\n"
 
     async def hang(connection):
@@ -217,7 +218,7 @@ async def test_what_is_not_http_is_a_protocol_error(provider_at, answer):
 
 
 async def test_a_line_over_the_cap_is_refused_after_what_came_before(provider_at):
-    parts, error = await attempt(provider_at, STREAM_HEAD, TOKEN % b"a", b"data: " + b"x" * (http.MAX_LINE + 1))
+    parts, error = await attempt(provider_at, STREAM_HEAD, TOKEN % b"a", b"data: " + b"x" * (MAX_LINE + 1))
     assert said(parts) == "a"
     assert error.subcode == "provider_protocol"
 
@@ -414,14 +415,14 @@ async def test_no_time_counts_while_the_run_is_busy_with_what_came(provider_at):
 
 
 async def test_a_complete_answer_waits_only_a_moment_for_its_trailer(provider_at, monkeypatch):
-    monkeypatch.setattr(http, "TRAILER_WAIT", 0.1)
+    monkeypatch.setattr("tokentape.providers.answer.TRAILER_WAIT", 0.1)
     async with raw_upstream(hanging(STREAM_HEAD, TOKEN % b"a", FINISH)) as upstream, asyncio.timeout(2):
         parts, error = await played(provider_at(upstream.url), asking())
     assert (said(parts), parts[-1].type, error) == ("a", "finish", None)
 
 
 async def test_heartbeats_do_not_prolong_that_moment(provider_at, monkeypatch):
-    monkeypatch.setattr(http, "TRAILER_WAIT", 0.1)
+    monkeypatch.setattr("tokentape.providers.answer.TRAILER_WAIT", 0.1)
 
     async def beating(connection):
         await connection.send(STREAM_HEAD, TOKEN % b"a", FINISH)

@@ -7,7 +7,7 @@ from typing import Final
 
 from tokentape.providers.anthropic_request import Unsendable, to_request
 from tokentape.providers.anthropic_stream import MessagesDecoder
-from tokentape.providers.base import PROVIDER_REFUSED, Generation, Part, Timeouts
+from tokentape.providers.base import PROVIDER_REFUSED, Generation, Part, Sink, Timeouts
 from tokentape.providers.failures import Failures
 from tokentape.providers.http import Upstream, at_path, encode_body
 from tokentape.providers.secret import Redactor, Secret
@@ -18,7 +18,7 @@ VERSION: Final = "2023-06-01"
 
 
 class AnthropicProvider:
-    """One base URL and key (see `base.Provider`)."""
+    """One base URL and key (see `base.Provider` and `base.Pushing`)."""
 
     def __init__(
         self,
@@ -43,6 +43,10 @@ class AnthropicProvider:
     def generate(self, generation: Generation, timeouts: Timeouts) -> AsyncGenerator[Sequence[Part], None]:
         """Runs one attempt."""
         return self._upstream.stream(lambda: self._body(generation), MessagesDecoder(self._failures), timeouts)
+
+    async def push(self, generation: Generation, timeouts: Timeouts, sink: Sink) -> None:
+        """Runs one attempt (see `base.Pushing`)."""
+        await self._upstream.push(lambda: self._body(generation), MessagesDecoder(self._failures), timeouts, sink)
 
     async def aclose(self) -> None:
         """Closes pooled connections."""

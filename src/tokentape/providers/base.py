@@ -81,6 +81,34 @@ class Provider(Protocol):
         ...
 
 
+class Sink(Protocol):
+    """Takes what a provider pushes."""
+
+    def put(self, parts: Sequence[Part]) -> bool:
+        """Takes what one read from the network brought, in order. It MUST NOT block.
+
+        False asks the provider to wait for `room` before it hands in more; one last batch MAY come in any case.
+        What this raises ends the generation, and is raised there.
+        """
+        ...
+
+    async def room(self) -> None:
+        """Waits until more may come; what this raises ends the generation too."""
+        ...
+
+
+@runtime_checkable
+class Pushing(Protocol):
+    """Capability: hands its parts to a sink in the very callback that read them, so that no task wakes per token."""
+
+    async def push(self, generation: Generation, timeouts: Timeouts, sink: Sink) -> None:
+        """Runs one attempt like `Provider.generate`, with the same laws, and returns when it is complete.
+
+        Cancelling it MUST close the provider's connection at once.
+        """
+        ...
+
+
 @runtime_checkable
 class Checking(Protocol):
     """Capability: tells before a run begins what could never work."""
@@ -103,5 +131,7 @@ __all__ = [
     "Part",
     "Provider",
     "ProviderError",
+    "Pushing",
+    "Sink",
     "Timeouts",
 ]

@@ -1,9 +1,12 @@
-"""The shared part of providers that are reached over HTTP: one request, its time-outs, and its stream as parts.
+"""The shared part of providers that are reached over HTTP: one request, and its stream as parts.
+
+aiohttp finds the address, connects (TLS, proxies) and keeps the pool; `exchange` speaks HTTP on a connection of it,
+and `answer` makes parts of what comes.
 
 Laws (tests/providers/test_http.py, tests/faults/test_provider_faults.py):
-- the bytes of an answer go from the socket to the decoder in the chunks in which they came, with one small step each;
+- the bytes of an answer go from the socket to the decoder in the chunks in which they came;
 - whoever closes the stream, or is cancelled in it, has cut the connection when that returns;
-- memory is bounded by the caps below, whatever comes;
+- memory is bounded by the caps of `answer`, whatever comes;
 - no error, log line or repr holds a key.
 """
 
@@ -12,48 +15,34 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import suppress
-from io import BytesIO
 from math import inf
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
 
-from tokentape.core.errors import ProtocolError
+from tokentape.providers.answer import Answer, too_late
 from tokentape.providers.base import (
-    PROVIDER_CUT,
     PROVIDER_PROTOCOL,
     PROVIDER_REFUSED,
     PROVIDER_TIMEOUT,
     PROVIDER_UNREACHABLE,
     Part,
-    ProviderError,
+    Sink,
     Timeouts,
 )
-from tokentape.providers.deadline import Deadline
 from tokentape.providers.decoding import AnswerDecoder
-from tokentape.providers.documents import Documents
 from tokentape.providers.failures import Failures
+
+if TYPE_CHECKING:
+    from aiohttp.connector import Connection
 
 _log = logging.getLogger(__name__)
 
-MAX_LINE: Final = 1_048_576
-"""Bytes of one line, and of one event, of a stream."""
-MAX_COMPLAINT: Final = 65_536
-"""Bytes that are read of the body of a refusal."""
-COMPLAINT_WAIT: Final = 5.0
-"""Seconds for that body."""
-TRAILER_WAIT: Final = 5.0
-"""Seconds to wait, when the answer is complete, for the usage and the end mark that should follow."""
-DRAIN_WAIT: Final = 0.25
-"""Seconds to wait, after the end mark, for the end of the response: with it the connection can be used again."""
-POOL: Final = 1000
-"""Connections to one provider at a time; each generation takes one."""
-READ_BUFFER: Final = 65_536
-"""Bytes that the HTTP client holds of one response before it stops reading from the socket (it allows itself twice
-as much)."""
+POOL: Final = 10_000
+"""Connections to one provider at a time. Each generation takes one, and how many of those there are is for the server
+to bound; this is against a leak."""
 
 _NO_LIMIT: Final = aiohttp.ClientTimeout(total=None, sock_read=None, sock_connect=None)
 
@@ -79,21 +68,44 @@ class Upstream:
         self._proxy = proxy or None
         self._session: aiohttp.ClientSession | None = None
 
+    async def push(self, write: Callable[[], bytes], decoder: AnswerDecoder, timeouts: Timeouts, sink: Sink) -> None:
+        """Posts what `write` gives and hands on what the answer brings; raises `ProviderError`, as `write` may."""
+        answer = Answer(decoder, sink.put, timeouts, self._failures)
+        try:
+            await self._ask(answer, write(), timeouts)
+            while True:
+                await answer.turn()
+                if answer.over:
+                    break
+                await sink.room()
+                answer.resume()
+            answer.check()
+        finally:
+            answer.abort()
+
     async def stream(
         self, write: Callable[[], bytes], decoder: AnswerDecoder, timeouts: Timeouts
     ) -> AsyncGenerator[Sequence[Part], None]:
-        """Posts what `write` gives and yields what the answer brings; raises `ProviderError`, as `write` may."""
-        clock = _Clock(timeouts)
-        response = await self._open(write(), timeouts, clock)
-        answer = _Answer(response, decoder, clock, self._failures)
+        """The same as a generator, which reads no further before a batch has been dealt with."""
+        ready: list[Part] = []
+
+        def put(parts: Sequence[Part]) -> bool:
+            ready.extend(parts)
+            return False
+
+        answer = Answer(decoder, put, timeouts, self._failures)
         try:
-            await self._check(response)
-            while not decoder.ended:
-                if parts := await answer.receive():
-                    yield parts
-            if decoder.error is not None:
-                raise decoder.error
-            await _drain(response)
+            await self._ask(answer, write(), timeouts)
+            while not answer.over:
+                await answer.turn()
+                if ready:
+                    batch = ready.copy()
+                    ready.clear()
+                    yield batch
+                answer.resume()
+            if ready:
+                yield ready
+            answer.check()
         finally:
             answer.abort()
 
@@ -105,32 +117,65 @@ class Upstream:
 
     # The request
 
-    async def _open(self, body: bytes, timeouts: Timeouts, clock: _Clock) -> aiohttp.ClientResponse:
-        session = self._session or self._connect()
-        limit = aiohttp.ClientTimeout(total=None, connect=timeouts.connect or None)
-        until = min(clock.first, clock.total)
+    async def _ask(self, answer: Answer, body: bytes, timeouts: Timeouts) -> None:
         try:
-            async with asyncio.timeout_at(until if until < inf else None):
-                return await session.post(self._url, data=BytesIO(body), timeout=limit, allow_redirects=False)
-        except aiohttp.ConnectionTimeoutError:
+            async with asyncio.timeout_at(answer.first if answer.first < inf else None):
+                connection, head = await self._connect(timeouts.connect)
+        except _NoConnection:
             raise self._failures.error(
                 f"did not accept a connection within {timeouts.connect:g} s", PROVIDER_TIMEOUT
             ) from None
         except TimeoutError:
-            raise clock.too_late(self._failures) from None
+            total = 0 < timeouts.total <= (timeouts.first_token or inf)
+            raise too_late(self._failures, timeouts, begun=False, total=total) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             self._raise_unreachable(error)
+        try:
+            answer.ask(connection, b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body))
+        except aiohttp.ClientConnectionError as error:
+            self._raise_unreachable(error)
 
-    def _connect(self) -> aiohttp.ClientSession:
+    async def _connect(self, seconds: float) -> tuple[Connection, bytes]:
+        """A connection, and the head of a request for it without its length.
+
+        What aiohttp sends and reads would cost as much as everything else that is done for a token, so a middleware
+        of the request takes the connection, once aiohttp has made it, and goes away with it.
+        """
+        session = self._session or self._open()
+        limit = aiohttp.ClientTimeout(total=None, connect=seconds or None)
+        taken: list[tuple[Connection, bytes]] = []
+
+        async def take(request: aiohttp.ClientRequest, _: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+            assert session.connector is not None
+            try:
+                while True:
+                    connection = await session.connector.connect(request, [], limit)
+                    if connection.protocol is not None and not connection.protocol.should_close:
+                        break
+                    connection.close()  # something came on it while nobody had asked
+            except TimeoutError:
+                raise _NoConnection from None
+            taken.append((connection, _head(request)))
+            raise _Taken
+
+        try:
+            await session.post(self._url, middlewares=(take,), allow_redirects=False)
+        except _Taken:
+            return taken[0]
+        except BaseException:
+            for connection, _ in taken:
+                connection.close()
+            raise
+        raise AssertionError("aiohttp has sent a request by itself")
+
+    def _open(self) -> aiohttp.ClientSession:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=POOL),
             headers=self._headers,
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=_NO_LIMIT,
-            auto_decompress=False,
             trust_env=False,
             proxy=self._proxy,
-            read_bufsize=READ_BUFFER,
         )
         return self._session
 
@@ -144,127 +189,26 @@ class Upstream:
             raise self._failures.error("did not answer in HTTP", PROVIDER_PROTOCOL) from None
         raise self._failures.error("cannot be reached", PROVIDER_UNREACHABLE) from None
 
-    async def _check(self, response: aiohttp.ClientResponse) -> None:
-        encoding = response.headers.get("Content-Encoding", "identity").lower()
-        plain = encoding == "identity"
-        if response.status != 200:
-            said = await _complaint(response) if plain else b""
-            raise self._failures.refused(response.status, response.headers, said)
-        if not plain:
-            what = f"compressed its answer ({encoding[:20]!r}), which it was asked to send as it is"
-            raise self._failures.error(what, PROVIDER_PROTOCOL)
-        if response.content_type == "application/json":
-            raise self._failures.document(await _complaint(response))
+
+class _Taken(Exception):
+    """A middleware has what it wanted."""
 
 
-class _Answer:
-    """One response being read."""
-
-    def __init__(
-        self, response: aiohttp.ClientResponse, decoder: AnswerDecoder, clock: _Clock, failures: Failures
-    ) -> None:
-        self._response = response
-        self._decoder = decoder
-        self._clock = clock
-        self._failures = failures
-        self._documents = Documents(MAX_LINE, MAX_LINE)
-        self._deadline = Deadline(self._cut)
-        self._due = clock.first
-        self._taken = False
-        self._complete = False
-
-    async def receive(self) -> Sequence[Part]:
-        """What the next chunk brings, which may be nothing."""
-        if self._taken:
-            self._taken = False
-            self._due = self._clock.next(complete=self._decoder.complete)
-        self._deadline.set(min(self._due, self._clock.total))
-        try:
-            parts = self._decode(await self._response.content.readany())
-        except (ProtocolError, aiohttp.ClientError, OSError) as error:
-            if not self._decoder.complete:
-                raise self._failure(error) from None
-            parts = self._decoder.receive_eof()
-        if parts or self._decoder.complete is not self._complete:
-            # While the run is busy with the parts, no time counts against the provider but the total.
-            self._deadline.set(self._clock.total)
-            self._taken = True
-            self._complete = self._decoder.complete
-        return parts
-
-    def abort(self) -> None:
-        """Ends it: cuts the connection at once, unless the response was read to its end."""
-        self._deadline.cancel()
-        self._cut()
-
-    def _decode(self, chunk: bytes) -> Sequence[Part]:
-        if chunk:
-            return self._decoder.receive(self._documents.receive_data(chunk))
-        self._documents.receive_eof()
-        return self._decoder.receive_eof()
-
-    def _failure(self, error: Exception) -> ProviderError:
-        if isinstance(error, ProtocolError):
-            return self._failures.error(f"went past a limit: {error.message}", PROVIDER_PROTOCOL)
-        if self._deadline.expired:
-            return self._clock.too_late(self._failures)
-        _log.warning("a provider's stream broke: %s: %s", type(error).__name__, self._failures.clean(str(error)))
-        return self._failures.error("broke the connection before its answer was complete", PROVIDER_CUT)
-
-    def _cut(self) -> None:
-        connection = self._response.connection
-        if connection is not None and connection.transport is not None:
-            connection.transport.abort()
-        # Wakes whoever waits for the next chunk, with an error.
-        self._response.close()
+class _NoConnection(Exception):
+    """There was none in time."""
 
 
-class _Clock:
-    """The time-outs of one answer as times of the loop, which is monotonic; `inf` is without that bound."""
-
-    def __init__(self, timeouts: Timeouts) -> None:
-        self._timeouts = timeouts
-        self._time = asyncio.get_running_loop().time
-        now = self._time()
-        self.first = now + (timeouts.first_token or inf)
-        self.total = now + (timeouts.total or inf)
-        self._between = timeouts.between_tokens or inf
-        self._begun = False
-
-    def next(self, *, complete: bool) -> float:
-        """When the next part must have come, now that there was one."""
-        self._begun = True
-        return self._time() + (min(self._between, TRAILER_WAIT) if complete else self._between)
-
-    def too_late(self, failures: Failures) -> ProviderError:
-        """Says which time-out has run out."""
-        if self._time() >= self.total:
-            what = f"did not finish its answer within {self._timeouts.total:g} s"
-        elif self._begun:
-            what = f"sent no further token within {self._timeouts.between_tokens:g} s"
-        else:
-            what = f"sent no token within {self._timeouts.first_token:g} s"
-        return failures.error(what, PROVIDER_TIMEOUT)
-
-
-async def _complaint(response: aiohttp.ClientResponse) -> bytes:
-    """The body of a refusal, as much of it as comes soon and is not too long."""
-    body = bytearray()
-    with suppress(aiohttp.ClientError, OSError):
-        async with asyncio.timeout(COMPLAINT_WAIT):
-            while len(body) < MAX_COMPLAINT and (chunk := await response.content.readany()):
-                body += chunk
-    return bytes(body[:MAX_COMPLAINT])
-
-
-async def _drain(response: aiohttp.ClientResponse) -> None:
-    """Reads on to the end of the response, if it is near: that gives the connection back to the pool."""
-    if response.content.is_eof():
-        return
-    with suppress(aiohttp.ClientError, OSError):
-        async with asyncio.timeout(DRAIN_WAIT):
-            while await response.content.readany():
-                pass
+def _head(request: aiohttp.ClientRequest) -> bytes:
+    """A request's first lines, with the headers that aiohttp has worked out, but for those of its body."""
+    through_proxy = request.proxy is not None and not request.is_ssl()
+    target = str(request.url) if through_proxy else request.url.raw_path_qs
+    lines = [f"{request.method} {target} HTTP/1.1"]
+    for name, value in request.headers.items():
+        if name.title() not in ("Content-Length", "Transfer-Encoding"):
+            lines.append(f"{name}: {value}")
+    if any("\r" in line or "\n" in line or "\0" in line for line in lines):
+        raise ValueError("a header has a line end in it")
+    return "\r\n".join([*lines, ""]).encode()
 
 
 def at_path(base_url: str, path: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from tokentape.providers.base import Generation, Part, Timeouts
+from tokentape.providers.base import Generation, Part, Sink, Timeouts
 from tokentape.providers.failures import Failures
 from tokentape.providers.http import Upstream, at_path, encode_body
 from tokentape.providers.openai_stream import ChatDecoder
@@ -19,7 +19,7 @@ _OURS: Final = frozenset({"model", "messages", "stream", "stream_options", "n"})
 
 
 class OpenAIProvider:
-    """One base URL and key (see `base.Provider`)."""
+    """One base URL and key (see `base.Provider` and `base.Pushing`)."""
 
     def __init__(
         self,
@@ -44,6 +44,10 @@ class OpenAIProvider:
     def generate(self, generation: Generation, timeouts: Timeouts) -> AsyncGenerator[Sequence[Part], None]:
         """Runs one attempt."""
         return self._upstream.stream(lambda: self._body(generation), ChatDecoder(self._failures), timeouts)
+
+    async def push(self, generation: Generation, timeouts: Timeouts, sink: Sink) -> None:
+        """Runs one attempt (see `base.Pushing`)."""
+        await self._upstream.push(lambda: self._body(generation), ChatDecoder(self._failures), timeouts, sink)
 
     async def aclose(self) -> None:
         """Closes pooled connections."""

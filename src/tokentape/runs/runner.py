@@ -21,8 +21,8 @@ from tokentape.core.backoff import Backoff
 from tokentape.core.cursor import Cursor
 from tokentape.core.errors import ProviderError, StoreUnavailable, StreamClosed, StreamNotFound, TokentapeError
 from tokentape.core.events import Event
-from tokentape.hub import Hub
-from tokentape.providers.base import PROVIDER_CUT, Generation, Part, Provider, Timeouts
+from tokentape.hub import Hub, Writer
+from tokentape.providers.base import PROVIDER_CUT, Generation, Part, Provider, Pushing, Timeouts
 from tokentape.runs.request import RunInfo
 from tokentape.stores.base import Append, Fence
 
@@ -74,8 +74,7 @@ class Runner:
         self._stopping: tuple[str, str] | None = None
         self._interruptible = False
         self._ended = False
-        self._characters = 0
-        self._usage: dict[str, Any] | None = None
+        self._recording = _Recording(self._writer, info.id, now)
 
     def stop(self, reason: str, detail: str) -> bool:
         """Asks for the end: `reason` is `stopped` or `interrupted`. False when it is ending already."""
@@ -151,7 +150,7 @@ class Runner:
                 except ProviderError as error:
                     _log.warning("run %s: %s: %s", self.info.id, error.subcode, error)
                     failure = error
-                    if self._characters:
+                    if self._recording.characters:
                         raise
                     if not error.can_retry:
                         break
@@ -164,35 +163,14 @@ class Runner:
         await asyncio.sleep(seconds)
 
     async def _consume(self, attempt: Attempt) -> str:
-        reason: str | None = None
-        async with aclosing(attempt.provider.generate(attempt.generation, attempt.timeouts)) as batches:
-            async for parts in batches:
-                reason = self._take(parts) or reason
-                if self._writer.error is not None:
-                    raise self._writer.error
-                if self._characters > MAX_OUTPUT:
-                    return "length"
-                if self._writer.full:
-                    await self._writer.room()
-        if reason is None:
+        self._recording.begin()
+        try:
+            await _play(attempt, self._recording)
+        except _TooLong:
+            return "length"
+        if self._recording.reason is None:
             raise ProviderError("The model's answer broke off.", subcode=PROVIDER_CUT, retryable=True)
-        return reason
-
-    def _take(self, parts: Sequence[Part]) -> str | None:
-        reason = None
-        events = []
-        at = self._milliseconds()
-        for kind, data in parts:
-            if kind == "finish":
-                reason = data["reason"]
-            elif kind == "usage":
-                self._usage = data
-            else:
-                self._characters += _said(data)
-                events.append(Event(type=kind, run=self.info.id, data=data, at=at))
-        if events:
-            self._writer.put(events)
-        return reason
+        return self._recording.reason
 
     def _put(self, kind: str, data: dict[str, Any]) -> None:
         self._writer.put([Event(type=kind, run=self.info.id, data=data, at=self._milliseconds())])
@@ -201,7 +179,7 @@ class Runner:
 
     async def _end(self, reason: str, detail: str | None, error: TokentapeError | None, changed: Changed) -> None:
         self._ended = True
-        usage = self._usage or self._estimate()
+        usage = self._recording.usage or self._estimate()
         done: dict[str, Any] = {"reason": reason, "usage": usage}
         if detail is not None:
             done["detail"] = detail
@@ -244,7 +222,7 @@ class Runner:
         asked = sum(len(str(message.get("content") or "")) for message in self._attempts[0].generation.messages)
         return {
             "input_tokens": -(-asked // CHARACTERS_PER_TOKEN),
-            "output_tokens": -(-self._characters // CHARACTERS_PER_TOKEN),
+            "output_tokens": -(-self._recording.characters // CHARACTERS_PER_TOKEN),
             "estimated": True,
         }
 
@@ -252,11 +230,73 @@ class Runner:
         return int(self._now() * 1000)
 
 
+async def _play(attempt: Attempt, recording: _Recording) -> None:
+    provider = attempt.provider
+    if isinstance(provider, Pushing):
+        await provider.push(attempt.generation, attempt.timeouts, recording)
+        return
+    async with aclosing(provider.generate(attempt.generation, attempt.timeouts)) as batches:
+        async for parts in batches:
+            if not recording.put(parts):
+                await recording.room()
+
+
+class _TooLong(Exception):
+    """The answer is over `MAX_OUTPUT`."""
+
+
+class _Recording:
+    """What one run has said so far, and the pen that writes it down (see `providers.base.Sink`).
+
+    `put` is called for each token, from the callback that read it.
+    """
+
+    def __init__(self, writer: Writer, run: str, now: Callable[[], float]) -> None:
+        self._writer = writer
+        self._run = run
+        self._now = now
+        self.characters = 0
+        self.usage: dict[str, Any] | None = None
+        self.reason: str | None = None
+
+    def begin(self) -> None:
+        """Another attempt: what the last one gave as its end does not count."""
+        self.reason = None
+
+    def put(self, parts: Sequence[Part]) -> bool:
+        """Hands its events to the store; raises what the store refused, and `_TooLong`."""
+        writer = self._writer
+        run = self._run
+        at = int(self._now() * 1000)
+        events = []
+        for kind, data in parts:
+            if kind == "finish":
+                self.reason = data["reason"]
+            elif kind == "usage":
+                self.usage = data
+            else:
+                self.characters += _said(data)
+                events.append(Event(type=kind, run=run, data=data, at=at))
+        if events:
+            writer.put(events)
+        if writer.error is not None:
+            raise writer.error
+        if self.characters > MAX_OUTPUT:
+            raise _TooLong
+        return not writer.full
+
+    async def room(self) -> None:
+        """Waits until the store has caught up enough; raises what it refused."""
+        await self._writer.room()
+        if self._writer.error is not None:
+            raise self._writer.error
+
+
 def _said(data: Any) -> int:
     """How much of an answer this is, in characters; whatever it is counts, since after it there is no retry."""
     if isinstance(data, dict):
         data = data.get("arguments")
-    return len(data) if isinstance(data, str) and data else 1
+    return (len(data) or 1) if isinstance(data, str) else 1
 
 
 def ending(run: str, done: dict[str, Any], error: dict[str, Any] | None, *, at: int) -> list[Event]:
