@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from systems.fanouts import FANOUTS
+from systems.proxies import PROXIES
 from systems.system import Command, Context, System, missing
 
-SYSTEMS: tuple[System, ...] = ()
+SYSTEMS: tuple[System, ...] = (*FANOUTS, *PROXIES)
 
 
 def system(name: str) -> System:
