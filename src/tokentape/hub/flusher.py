@@ -109,15 +109,16 @@ def _deliver(tails: Iterable[Tail]) -> Iterator[None]:
     left = YIELD_EVERY
     for tail in tails:
         # Encoded before the first pause: what is accepted meanwhile belongs to the next flush.
-        for payload, after, watchers in tail.flush():
+        for delivery in tail.flush():
+            payload, after = delivery.payload, delivery.after
             plain = payload is not None and payload.size > 0 and not payload.ended
             last, content = (payload.last, payload.content) if payload is not None else (0, None)
-            for watcher in watchers:
+            for watcher in delivery.watchers:
                 if plain and watcher.cursor == after and watcher.state is live and (push := watcher.outlet.push):
                     watcher.cursor = last
                     push(content)
                 else:
-                    watcher.deliver(after, payload)
+                    watcher.deliver(delivery)
                 left -= 1
                 if not left:
                     left = YIELD_EVERY

@@ -184,6 +184,7 @@ class Hub:
             tail = Tail(
                 stream,
                 self._payloads,
+                shared=isinstance(self.store, Notifying),
                 max_records=limits.ring_records,
                 max_bytes=limits.ring_bytes,
                 on_dirty=self._flusher.touch,

@@ -3,7 +3,8 @@
 Laws:
 - `flushed ≤ head`; every live watcher's cursor is `flushed`, or beyond it because it joined since;
 - the ring holds the contiguous offsets up to `head`, or nothing;
-- a tail never skips: what was not handed in is read from the store by whoever needs it.
+- a tail never skips: what was not handed in is read from the store by whoever needs it;
+- a watcher may be ahead of `head`: it heard from the store what is on its way here.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from tokentape.core.merge import Entry
 from tokentape.hub.payloads import MAX_PAYLOAD, Key, Payloads
@@ -21,12 +22,41 @@ if TYPE_CHECKING:
     from tokentape.hub.watcher import Watcher
 
 
-class Delivery(NamedTuple):
-    """Part of a flush: one payload for all who look the same way; None when they have to read for themselves."""
+class Delivery:
+    """Part of a flush: what has come since the last one, for all who look the same way."""
 
-    payload: Payload | None
-    after: int
-    watchers: Sequence[Watcher]
+    __slots__ = ("_entries", "_epoch", "_parts", "_view", "after", "payload", "watchers")
+
+    def __init__(
+        self, view: View, watchers: Sequence[Watcher], epoch: str, entries: Sequence[Entry] | None, *, after: int
+    ) -> None:
+        """`entries` are those after `after`; None when they are not at hand."""
+        self.after = after
+        self.watchers = watchers
+        self.payload: Payload | None = None
+        """For those who have everything up to `after`; None when everybody has to read for himself."""
+        self._view = view
+        self._epoch = epoch
+        self._entries = entries
+        self._parts: dict[int, Payload] = {}
+
+    def encode(self, *, last: int, closed: bool) -> Delivery:
+        """Makes the payload, which ends at `last`, and with the stream if that is closed."""
+        if self._entries is not None:
+            self.payload = self._view.encode(self._epoch, self._entries, last=last, merged=False, closed=closed)
+        return self
+
+    def part(self, after: int) -> Payload:
+        """The rest of the payload, for those who joined in between and have everything up to `after`."""
+        whole, entries = self.payload, self._entries
+        assert whole is not None
+        assert entries is not None
+        part = self._parts.get(after)
+        if part is None:
+            rest = [entry for entry in entries if entry.offset > after]
+            part = self._view.encode(self._epoch, rest, last=whole.last, merged=False, closed=whole.ended)
+            self._parts[after] = part
+        return part
 
 
 class Tail:
@@ -40,6 +70,7 @@ class Tail:
         "_max_records",
         "_payloads",
         "_ring",
+        "_shared",
         "attached",
         "closed",
         "epoch",
@@ -55,12 +86,17 @@ class Tail:
         name: str,
         payloads: Payloads,
         *,
+        shared: bool,
         max_records: int,
         max_bytes: int,
         on_dirty: Callable[[Tail], None],
     ) -> None:
-        """`max_records` and `max_bytes` bound the ring; whoever needs older entries reads the store."""
+        """`max_records` and `max_bytes` bound the ring; whoever needs older entries reads the store.
+
+        `shared` says that other processes append to the store too; otherwise everything comes by `accept`.
+        """
         self.name = name
+        self._shared = shared
         self.epoch: str | None = None
         """None until the store, or an append, has told where the stream is."""
         self.head = 0
@@ -80,7 +116,8 @@ class Tail:
 
     def learn(self, epoch: str, last: int, *, closed: bool) -> None:
         """Takes what the store says of the stream; keeps what it already knows better."""
-        behind = self.epoch != epoch or self.head < last
+        # In a store of our own, what lies ahead has been committed a moment ago, and is on its way here.
+        behind = self.epoch != epoch or (self._shared and self.head < last)
         if behind:
             self._jump(epoch, last)
         ends = closed and self.head == last and not self.closed
@@ -132,7 +169,7 @@ class Tail:
         entries = self._since(after)
         if entries is None:
             return None
-        last = entries[-1].offset if entries else self.head
+        last = entries[-1].offset if entries else max(after, self.head)
         closed = self.closed and last == self.head
         made = view.encode(self.epoch, entries, last=last, merged=merged, closed=closed)
         self._payloads.put(key, made, head=self.head)
@@ -158,12 +195,9 @@ class Tail:
         """What has come since the last flush, encoded now, and who is to have it."""
         after, self.flushed = self.flushed, self.head
         fresh, self._fresh, self._fresh_bytes = self._fresh, [], 0
-        if fresh is None or self.epoch is None:
-            return [Delivery(None, after, tuple(group)) for group in self.live.values()]
+        assert self.epoch is not None, "somebody watches"
         return [
-            Delivery(
-                view.encode(self.epoch, fresh, last=self.head, merged=False, closed=self.closed), after, tuple(group)
-            )
+            Delivery(view, tuple(group), self.epoch, fresh, after=after).encode(last=self.head, closed=self.closed)
             for view, group in self.live.items()
         ]
 

@@ -11,7 +11,7 @@ from tokentape.core.cursor import Cursor
 from tokentape.core.errors import TokentapeError
 from tokentape.core.resume import Ready, locate
 from tokentape.core.session import Action, Input, State, step
-from tokentape.hub.tail import Tail
+from tokentape.hub.tail import Delivery, Tail
 from tokentape.hub.view import Payload, View
 from tokentape.stores.base import Page, Store
 
@@ -95,29 +95,30 @@ class Watcher:
         """Says how the connection frames what the view encodes; before `start`."""
         self.view = replace(self.view, framing=framing)
 
-    def deliver(self, after: int, payload: Payload | None) -> None:
+    def deliver(self, delivery: Delivery) -> None:
         """Takes its part of a flush; what it cannot take now it reads later."""
         if self.state is not State.LIVE:
             return
+        payload = delivery.payload
         if payload is not None and self.cursor >= payload.last and not payload.ended:
             return  # it joined after these
-        if payload is None or self.cursor != after or not self.outlet.writable:
+        if payload is None or self.cursor < delivery.after or not self.outlet.writable:
             self._step(Input.BEHIND)
         else:
-            self._write(payload)
+            self._write(payload if self.cursor == delivery.after else delivery.part(self.cursor))
 
     def resume(self) -> None:
         """Goes on from the cursor as far as the connection and the ring allow."""
         while self.state is State.REPLAY and not self._reading and self.outlet.writable:
             same_epoch = self.tail.epoch == self.ready.cursor.epoch
-            if same_epoch and self.cursor == self.tail.head and not self.tail.closed:
+            if same_epoch and self.cursor >= self.tail.head and not self.tail.closed:
                 self._step(Input.CAUGHT_UP)
                 continue
             payload = self.tail.payload(self.view, self.cursor, merged=True) if same_epoch else None
             if payload is None:
                 self._reading = True
                 self._hub.fetch(self)
-            elif self.cursor == self.tail.head and not payload.ended:
+            elif self.cursor >= self.tail.head and not payload.ended:
                 self._step(Input.CAUGHT_UP)
             else:
                 self._write(payload)

@@ -100,7 +100,7 @@ async def test_when_the_thread_dies_nobody_waits_for_ever(opened: Opened) -> Non
             with pytest.raises(StoreUnavailable):
                 await asyncio.wait_for(call, 30)
         with pytest.raises(StoreUnavailable):
-            await store.info("a")
+            await store.create("b", StreamConfig())
     async with opened() as store:
         assert (await store.info("a")).last == 0
 
