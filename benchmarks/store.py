@@ -1,6 +1,7 @@
 """What an append costs: µs per event of the memory and the SQLite store, at several batch sizes.
 
     python benchmarks/store.py [--events N] [--streams N] [--size BYTES] [--durability normal|full] [--dir FOLDER]
+                               [--json]
 
 Every entry of a batch is one record for another stream, as in a tick of a server with many runs. CPU time is
 that of the whole process (event loop and writer thread); housekeeping (flush, checkpoint) is part of it.
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import resource
 import tempfile
 import time
@@ -56,8 +58,10 @@ async def main() -> None:
     parser.add_argument("--size", type=int, default=90, help="bytes of a record")
     parser.add_argument("--durability", choices=["normal", "full"], default="normal")
     parser.add_argument("--dir", type=Path, help="where the file is put; default: the system's temporary folder")
+    parser.add_argument("--json", action="store_true", help="one object per line instead of a table")
     options = parser.parse_args()
-    print(f"{'store':8} {'batch':>6} {'wall µs':>9} {'CPU µs':>8} {'p50 ms':>8} {'p99 ms':>8}")
+    if not options.json:
+        print(f"{'store':8} {'batch':>6} {'wall µs':>9} {'CPU µs':>8} {'p50 ms':>8} {'p99 ms':>8}")
     for kind in ("memory", "sqlite"):
         for batch in (1, 100, 1000):
             with tempfile.TemporaryDirectory(dir=options.dir) as folder:
@@ -69,6 +73,10 @@ async def main() -> None:
                     figures = await measure(
                         store, streams=options.streams, batch=batch, events=events, size=options.size
                     )
+            if options.json:
+                named = dict(zip(("wall_us", "cpu_us", "p50_ms", "p99_ms"), figures, strict=True))
+                print(json.dumps({"store": kind, "batch": batch, **named}), flush=True)
+                continue
             print(f"{kind:8} {batch:6} {figures[0]:9.2f} {figures[1]:8.2f} {figures[2]:8.3f} {figures[3]:8.3f}")
 
 
