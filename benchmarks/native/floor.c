@@ -40,6 +40,7 @@ static struct {
 static struct {
     double rate;
     uint64_t count, emitted, started, due;
+    uint64_t before; /* events of the starts before this one: seq goes on */
 } run;
 
 static const char sse_head[] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache, "
@@ -178,7 +179,7 @@ static void emit(void) {
     uint64_t made = now_us();
     size_t len = 0;
     for (uint64_t i = 0; i < server.merge && run.emitted < run.count; i++)
-        len += write_framed(bytes + len, ++run.emitted, made);
+        len += write_framed(bytes + len, run.before + ++run.emitted, made);
     /* From the end: what takes the place of a dropped watcher has been served already. */
     for (int i = server.watching - 1; i >= 0; i--)
         send_or_drop(server.watchers[i], bytes, len);
@@ -186,6 +187,7 @@ static void emit(void) {
         printf("{\"emitted\":%llu,\"seconds\":%.6f,\"dropped\":%llu}\n", (unsigned long long)run.count,
                (double)(now_us() - run.started) / 1e6, (unsigned long long)server.dropped);
         fflush(stdout);
+        run.before += run.count;
         run.count = 0;
     } else if (run.rate > 0) {
         run.due = run.started + (uint64_t)((double)run.emitted * 1e6 / run.rate);

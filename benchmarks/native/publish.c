@@ -27,6 +27,7 @@ static struct {
 
 static struct {
     double rate;
+    uint64_t before; /* events of the starts before this one: seq goes on */
     uint64_t count, made, published, failed, retried;
     uint64_t started, finished; /* µs */
     uint64_t in_flight;         /* events of the request that is out */
@@ -115,7 +116,7 @@ static void send_next(void) {
         connect_again();
     if (connection.fd < 0)
         return;
-    send_events(run.made + 1, count);
+    send_events(run.before + run.made + 1, count);
     run.made += count;
 }
 
@@ -184,7 +185,7 @@ static void on_close(const char *why) {
         if (connection.fd < 0)
             return;
         run.retried += count;
-        send_events(run.made - count + 1, count);
+        send_events(run.before + run.made - count + 1, count);
     } else if (count) {
         give_up(why);
     }
@@ -204,7 +205,9 @@ static void on_readable(void) {
 }
 
 static void start(double rate, uint64_t count) {
+    uint64_t before = run.before + run.count;
     memset(&run, 0, sizeof run);
+    run.before = before;
     run.rate = rate;
     run.count = count;
     run.started = run.finished = now_us();
