@@ -5,14 +5,15 @@ Laws:
 - flushes use no more than a share of the time, so that the rest of the process goes on, and what waits grows
   into fewer and larger writes instead of into a queue;
 - a flush holds the event loop for a slice at a time: new connections and other streams never wait for its end;
-- when others have much to do, they get `OTHERS` times the slice before the next one: a thousand clients that connect
-  at once are let in first, and the events of those who watch already leave in fewer and larger writes.
+- the more others have to do, the smaller is the share: a thousand clients that connect at once are let in first, and
+  the events of those who watch already leave in fewer and larger writes.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator
+from time import thread_time
 from typing import Final
 
 from tokentape.core.session import State
@@ -20,9 +21,14 @@ from tokentape.hub.tail import Tail
 
 YIELD_EVERY: Final = 32
 """Watchers served between two looks at the clock: some 150 µs."""
-OTHERS: Final = 3.0
-IDLE: Final = 0.0002
-"""Seconds in which a turn of the loop is over when nobody else has anything to do."""
+MIN_SHARE: Final = 0.25
+"""Of the time, for flushes, when others could use all of it."""
+DEMAND_WEIGHT: Final = 3.0
+"""How much of the share others take for each part of the time that they use."""
+IDLE: Final = 0.1
+"""What others use, as a part of the time, when there is no need to give way."""
+MEMORY: Final = 0.05
+"""Seconds over which their use is averaged."""
 
 
 class Flusher:
@@ -36,8 +42,10 @@ class Flusher:
         self._flushing: Iterator[None] | None = None
         self._scheduled: asyncio.Handle | None = None
         self._not_before = 0.0
-        self._yielded_at = 0.0
-        self._owed = 0.0
+        # What others used of this thread, as a part of the time.
+        self._demand = 0.0
+        self._seen_at = 0.0
+        self._seen_cpu = 0.0
 
     def touch(self, tail: Tail) -> None:
         """A tail has something for its live watchers."""
@@ -71,36 +79,33 @@ class Flusher:
     def _flush(self) -> None:
         loop = asyncio.get_running_loop()
         started = loop.time()
+        self._observe(started)
         if self._flushing is None:
             self._flushing = self._begin()
         for _ in self._flushing:
             if loop.time() - started > self._slice:
-                self._rest(started, loop.time())
-                self._owed = OTHERS * (loop.time() - started)
-                self._yielded_at = loop.time()
-                self._scheduled = loop.call_soon(self._give_way)
+                self._rest(started)
+                wait = self._not_before - loop.time() if self._demand > IDLE else 0.0
+                self._scheduled = loop.call_later(wait, self._flush) if wait > 0 else loop.call_soon(self._flush)
                 return
         self._flushing = None
         self._scheduled = None
-        self._rest(started, loop.time())
+        self._rest(started)
         if self._dirty:
             self._schedule()
 
-    def _give_way(self) -> None:
-        """Goes on with the flush, unless others use the time that they are owed."""
-        loop = asyncio.get_running_loop()
-        now = loop.time()
-        used = now - self._yielded_at
-        self._yielded_at = now
-        self._owed -= used
-        if used > IDLE and self._owed > 0:
-            self._scheduled = loop.call_soon(self._give_way)
-        else:
-            self._flush()
+    def _observe(self, now: float) -> None:
+        """Learns what others have used since the last slice."""
+        wall, cpu = now - self._seen_at, thread_time() - self._seen_cpu
+        if wall > 0:
+            weight = wall / (wall + MEMORY)
+            self._demand += weight * (min(1.0, cpu / wall) - self._demand)
 
-    def _rest(self, started: float, ended: float) -> None:
+    def _rest(self, started: float) -> None:
+        self._seen_at, self._seen_cpu = asyncio.get_running_loop().time(), thread_time()
+        share = max(MIN_SHARE, self._share - DEMAND_WEIGHT * max(0.0, self._demand - IDLE))
         begin = max(self._not_before, started)
-        self._not_before = begin + (ended - started) / self._share
+        self._not_before = begin + (self._seen_at - started) / share
 
 
 def _deliver(tails: Iterable[Tail]) -> Iterator[None]:

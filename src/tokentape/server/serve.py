@@ -15,11 +15,13 @@ from contextlib import contextmanager
 from ipaddress import ip_address
 from typing import Final
 
+import msgspec
 import uvicorn
 from starlette.applications import Starlette
 
 from tokentape.core.errors import SetupError
 from tokentape.core.messages import MAX_MESSAGE
+from tokentape.server.accept import Acceptor, connections_within
 from tokentape.server.config import ServerConfig
 from tokentape.server.protocols import protocols
 from tokentape.server.routes.system import Readiness
@@ -116,7 +118,8 @@ def url_of(listener: socket.socket) -> str:
 
 
 def _uvicorn_config(app: Starlette, config: ServerConfig) -> uvicorn.Config:
-    http, websocket = protocols(config.limits)
+    limits = msgspec.structs.replace(config.limits, connections=connections_within(config.limits.connections))
+    http, websocket = protocols(limits)
     return uvicorn.Config(
         app,
         http=http,
@@ -146,10 +149,23 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self.ready = asyncio.Event()
         self._leaving = asyncio.Event()
+        self._acceptors: list[Acceptor] = []
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        await super().startup([])  # without its own way of accepting
+        self._acceptors = [Acceptor(listener, self._make_protocol) for listener in sockets or ()]
         self.ready.set()
+
+    def _make_protocol(self) -> asyncio.Protocol:
+        # As uvicorn's own `startup` does it.
+        return self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for acceptor in self._acceptors:
+            acceptor.close()
+        await super().shutdown(sockets)
 
     async def main_loop(self) -> None:
         # Once a second for the Date header; uvicorn itself looks ten times a second whether it should exit.
