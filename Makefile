@@ -40,6 +40,10 @@ fmt: .venv/dev.stamp ## format the code and mend what the linter can mend
 bench: .venv/dev.stamp ## run the benchmarks (benchmarks/*.py) one after another; ARGS go to each
 	@set -e; for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file" $(ARGS); done
 
+.PHONY: bench-setup
+bench-setup: ## build the load client and install what the benchmarks compare with, into .bench
+	@scripts/bench-setup
+
 .PHONY: soak
 soak: .venv/dev.stamp programs ## run the long tests, marked `soak`; ARGS go to pytest
 	@$(with-programs) $(BIN)/pytest -m soak --timeout 0 $(ARGS)
@@ -52,6 +56,7 @@ lock: .venv/lock.stamp ## bring requirements/*.txt up to date with pyproject.tom
 	@$(compile) pyproject.toml --constraints requirements/dev.txt -o requirements/run.txt
 	@$(compile) requirements/build.in --constraints requirements/dev.txt -o requirements/build.txt
 	@$(compile) requirements/lock.in -o requirements/lock.txt
+	@for name in bench bench-litellm; do $(compile) requirements/$$name.in -o requirements/$$name.txt || exit; done
 
 .PHONY: package
 package: .venv/dev.stamp ## build the wheel and the source distribution into dist/
@@ -59,14 +64,14 @@ package: .venv/dev.stamp ## build the wheel and the source distribution into dis
 
 .PHONY: clean
 clean: ## remove the environment and everything else that was generated
-	rm -rf .venv dist build .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .bench dist build .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 .PHONY: help
 help:
 	@awk 'BEGIN { FS = ":.*## "; print "make TARGET [ARGS=…] [PYTHON=/path/to/python]" } \
 	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z-]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # The parts of `check`; `make -k -j2 check` runs all of them, two at a time.
 

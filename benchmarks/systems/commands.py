@@ -79,7 +79,8 @@ def nats(context: Context) -> list[str]:
 
 
 def litellm(context: Context) -> list[str]:
-    run = [context.home / "litellm" / "bin" / "litellm", "--config", "@CONFIG@", "--host", "127.0.0.1"]
+    programs = context.home / "litellm" / "bin"
+    run = [programs / "python", programs / "litellm", "--config", "@CONFIG@", "--host", "127.0.0.1"]
     env = {
         # As its documentation advises for production: one worker per core, warnings only, no access log, no look-ups.
         "LITELLM_MODE": "PRODUCTION",

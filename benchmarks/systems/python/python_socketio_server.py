@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Any
 
-import socketio
+import socketio  # type: ignore[import-untyped]
 from control import Tick
 from serving import serve
 
@@ -14,9 +14,11 @@ sio = socketio.AsyncServer(async_mode="asgi", cors_allowed_origins=[])
 app = socketio.ASGIApp(sio)
 
 
-@sio.event
 async def connect(sid: str, _environ: dict[str, Any], _auth: object) -> None:
     await sio.enter_room(sid, "bench")
+
+
+sio.on("connect", connect)
 
 
 async def play(ticks: AsyncGenerator[Tick, None]) -> None:
