@@ -2,9 +2,11 @@
 
     python benchmarks/provider.py [--streams 200 1000] [--rounds N] [--seconds S] [--readers NAME …]
 
+`NAME@FOLDER` measures the same with the tokentape of another checkout's `src`.
+
 Each reader is a process of its own on one core; an upstream of pre-encoded chunks in OpenAI's format has the other.
 `raw` is the floor in Python: a protocol that parses with httptools and msgspec, and makes nothing of it. `aiohttp`
-throws its chunks away. `run` is ours: a provider and a run, with a store that takes everything and keeps nothing;
+throws what it reads away. `run` is ours: a provider and a run, with a store that takes everything and keeps nothing;
 `pull` is the same provider through its generator, without a run. Rounds are interleaved, and medians are printed:
 compare within one table only.
 """
@@ -16,13 +18,13 @@ import asyncio
 import json
 import os
 import resource
-import socket
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -73,14 +75,14 @@ class Upstream(asyncio.Protocol):
         self.transport = transport
         self.slot: dict[asyncio.Transport, None] | None = None
 
-    def data_received(self, data: bytes) -> None:
+    def data_received(self, _: bytes) -> None:
         if self.slot is None:
             self.transport.write(HEAD)
             self.slot = self.wheel[Upstream.next % len(self.wheel)]
             self.slot[self.transport] = None
             Upstream.next += 1
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _: Exception | None) -> None:
         if self.slot is not None:
             self.slot.pop(self.transport, None)
 
@@ -196,8 +198,7 @@ def cpu() -> float:
 
 
 def resident() -> int:
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * resource.getpagesize()
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 async def measure(reader: str, port: int, streams: int, seconds: float) -> SimpleNamespace:
@@ -238,10 +239,12 @@ async def measure(reader: str, port: int, streams: int, seconds: float) -> Simpl
 # The harness
 
 
-def child(core: int, *arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, __file__, *arguments]
+def child(core: int, *arguments: str, source: str = "") -> subprocess.Popen[str]:
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, preexec_fn=lambda: os.sched_setaffinity(0, {core})
+        ["taskset", "--cpu-list", str(core), sys.executable, __file__, *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": source},
     )
 
 
@@ -253,11 +256,12 @@ def compare(options: argparse.Namespace) -> None:
     try:
         for streams in options.streams:
             print(f"\n{streams} streams, {RATE} tokens per second each")
-            print(f"{'reader':8} {'CPU µs/token':>13} {'range':>13} {'to raw':>7} {'tokens':>7} {'core':>5} {'KB each':>8}")
+            print(f"{'reader':20} {'CPU µs':>7} {'range':>13} {'to raw':>7} {'tokens':>7} {'core':>5} {'KB each':>8}")
             found: dict[str, list[dict[str, float]]] = {name: [] for name in options.readers}
             for _ in range(options.rounds):
                 for name in options.readers:
-                    reader = child(cores[0], "--reader", name, port, str(streams), str(options.seconds))
+                    kind, _, source = name.partition("@")
+                    reader = child(cores[0], "--reader", kind, port, str(streams), str(options.seconds), source=source)
                     found[name].append(json.loads(reader.communicate()[0]))
             floor = None
             for name, rounds in found.items():
@@ -265,7 +269,7 @@ def compare(options: argparse.Namespace) -> None:
                 middle = {key: statistics.median(figures[key] for figures in rounds) for key in rounds[0]}
                 floor = floor or middle["micros"]
                 print(
-                    f"{name:8} {middle['micros']:13.2f} {min(each):6.2f}–{max(each):<6.2f} "
+                    f"{name[-20:]:20} {middle['micros']:7.2f} {min(each):6.2f}–{max(each):<6.2f} "
                     f"{middle['micros'] / floor:7.2f} {middle['share']:7.1%} {middle['load']:5.0%} "
                     f"{middle['kilobytes']:8.1f}"
                 )

@@ -13,7 +13,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from math import inf
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from tokentape.core.errors import ProtocolError
 from tokentape.providers.base import (
@@ -51,19 +51,48 @@ DRAIN_WAIT: Final = 0.25
 """Seconds to wait, after the end mark, for the end of the response: with it the connection can be used again."""
 
 
+class Putting(Protocol):
+    """The half of a sink that is called from here; the other half is the caller's of `turn`."""
+
+    def put(self, parts: Sequence[Part]) -> bool:
+        """See `base.Sink`."""
+        ...
+
+
 class Answer:
     """Reads one answer (see `exchange.Receiver`). Times are the loop's, which is monotonic; `inf` is no bound."""
 
-    def __init__(
-        self, decoder: AnswerDecoder, put: Callable[[Sequence[Part]], bool], timeouts: Timeouts, failures: Failures
-    ) -> None:
-        """`put` is a sink's (see `base.Sink`)."""
-        loop = asyncio.get_running_loop()
-        now = loop.time()
-        self._create_future = loop.create_future
-        self._time = loop.time
+    __slots__ = (
+        "_aside",
+        "_begun",
+        "_between",
+        "_complaint",
+        "_complete",
+        "_deadline",
+        "_decoder",
+        "_documents",
+        "_ending",
+        "_error",
+        "_exchange",
+        "_failures",
+        "_full",
+        "_head",
+        "_held",
+        "_held_bytes",
+        "_loop",
+        "_sink",
+        "_timeouts",
+        "_total",
+        "_waiter",
+        "first",
+        "over",
+    )
+
+    def __init__(self, decoder: AnswerDecoder, sink: Putting, timeouts: Timeouts, failures: Failures) -> None:
+        self._loop = asyncio.get_running_loop()
+        now = self._loop.time()
         self._decoder = decoder
-        self._put = put
+        self._sink = sink
         self._timeouts = timeouts
         self._failures = failures
         self._documents = Documents(MAX_LINE, MAX_LINE)
@@ -71,7 +100,7 @@ class Answer:
         self.first = min(now + (timeouts.first_token or inf), self._total)
         """Until when there must be a part."""
         self._between = timeouts.between_tokens or inf
-        self._deadline = Deadline(self._expired)
+        self._deadline = Deadline(self._expired, self._total)
         self._exchange: Exchange | None = None
         self._head: Head | None = None
         self._begun = False
@@ -98,7 +127,7 @@ class Answer:
     async def turn(self) -> None:
         """Waits until the sink is full, or the answer over."""
         while not self._full and not self.over:
-            self._waiter = self._create_future()
+            self._waiter = self._loop.create_future()
             await self._waiter
 
     def resume(self) -> None:
@@ -110,7 +139,7 @@ class Answer:
         while self._held:
             data = self._held.popleft()
             self._held_bytes -= len(data)
-            self._read(data)
+            self.body_received(data)
             if self._full or self.over:
                 return
         if self._ending is not None:
@@ -139,7 +168,7 @@ class Answer:
         if head.status != 200 or (plain and kind == "application/json"):
             self._complaint = bytearray()
             self._aside = True
-            self._deadline.set(self._time() + COMPLAINT_WAIT)
+            self._deadline.set(self._loop.time() + COMPLAINT_WAIT)
             if not plain:
                 self._refuse()
         elif not plain:
@@ -147,11 +176,29 @@ class Answer:
             self._finish(self._failures.error(what, PROVIDER_PROTOCOL))
 
     def body_received(self, data: bytes) -> None:
-        """Hands on what it brings."""
+        """Hands on what it brings. This is done for each token: what is rarer has methods of its own."""
         if self._aside:
             self._put_aside(data)
+            return
+        decoder = self._decoder
+        try:
+            parts = decoder.receive(self._documents.receive_data(data))
+        except ProtocolError as error:
+            self._finish(self._failures.error(f"went past a limit: {error.message}", PROVIDER_PROTOCOL))
+            return
+        if not parts or decoder.complete or decoder.ended:
+            self._hand_on(parts)
+            return
+        try:
+            has_room = self._sink.put(parts)
+        except Exception as error:  # noqa: BLE001 - it is raised where the sink's owner waits
+            self._finish(error)
+            return
+        self._begun = True
+        if has_room:
+            self._deadline.when = self._loop.time() + self._between
         else:
-            self._read(data)
+            self._wait_for_room()
 
     def end_received(self) -> None:
         """Says what came of it."""
@@ -175,36 +222,32 @@ class Answer:
 
     # Reading
 
-    def _read(self, data: bytes) -> None:
-        try:
-            parts = self._decoder.receive(self._documents.receive_data(data))
-        except ProtocolError as error:
-            self._finish(self._failures.error(f"went past a limit: {error.message}", PROVIDER_PROTOCOL))
-            return
-        if parts or self._decoder.ended or self._decoder.complete is not self._complete:
-            self._hand_on(parts)
-
     def _hand_on(self, parts: Sequence[Part]) -> None:
+        decoder = self._decoder
+        has_room = True
         if parts:
             try:
-                self._full = self._aside = not self._put(parts)
-            except Exception as error:  # noqa: BLE001 - it is raised where the sink's owner waits
+                has_room = self._sink.put(parts)
+            except Exception as error:  # noqa: BLE001 - as above
                 self._finish(error)
                 return
-        decoder = self._decoder
+        progress = bool(parts) or decoder.complete is not self._complete
         self._complete = decoder.complete
         if decoder.ended:
             self._finish(decoder.error)
-        elif self._full:
-            self._deadline.set(self._total)  # no time counts against the provider but this
-            self._wake()
-        else:
+        elif not has_room:
+            self._wait_for_room()
+        elif progress:
             self._move_deadline()
+
+    def _wait_for_room(self) -> None:
+        self._full = self._aside = True
+        self._deadline.set(inf)  # no time counts against the provider but the total
+        self._wake()
 
     def _move_deadline(self) -> None:
         self._begun = True
-        when = self._time() + (min(self._between, TRAILER_WAIT) if self._complete else self._between)
-        self._deadline.set(min(when, self._total))
+        self._deadline.set(self._loop.time() + (min(self._between, TRAILER_WAIT) if self._complete else self._between))
 
     def _put_aside(self, data: bytes) -> None:
         if self._complaint is not None:
@@ -229,7 +272,7 @@ class Answer:
         elif self._complete:
             self._end()  # what is missing is only the trailer
         else:
-            total = self._time() >= self._total
+            total = self._loop.time() >= self._total
             self._finish(too_late(self._failures, self._timeouts, begun=self._begun, total=total))
 
     def _refuse(self) -> None:

@@ -25,6 +25,9 @@ _TOLD: Final = frozenset({"refusal", "pause_turn"})
 """Reasons that are a `stop` to a run, and that its reader should know of."""
 
 
+# Without garbage collection, as in `openai_stream`.
+
+
 class _Usage(msgspec.Struct, gc=False):
     input_tokens: int | None = None
     output_tokens: int | None = None
@@ -32,11 +35,11 @@ class _Usage(msgspec.Struct, gc=False):
     cache_read_input_tokens: int | None = None
 
 
-class _Message(msgspec.Struct):
+class _Message(msgspec.Struct, gc=False):
     usage: _Usage | None = None
 
 
-class _Block(msgspec.Struct):
+class _Block(msgspec.Struct, gc=False):
     type: str
     text: str = ""
     thinking: str = ""
@@ -44,7 +47,7 @@ class _Block(msgspec.Struct):
     name: str = ""
 
 
-class _Delta(msgspec.Struct):
+class _Delta(msgspec.Struct, gc=False):
     """Of a block (`type` and one of the texts), or of the message (`stop_reason`)."""
 
     type: str = ""
@@ -54,7 +57,7 @@ class _Delta(msgspec.Struct):
     stop_reason: str | None = None
 
 
-class _Event(msgspec.Struct):
+class _Event(msgspec.Struct, gc=False):
     type: str
     index: int = 0
     message: _Message | None = None
@@ -70,6 +73,8 @@ _decode: Final = _events.decode
 
 class MessagesDecoder:
     """One answer in Messages events (see `decoding.AnswerDecoder`)."""
+
+    __slots__ = ("_calling", "_calls", "_failures", "_reason", "_speech", "_usage", "complete", "ended", "error")
 
     def __init__(self, failures: Failures) -> None:
         self.error: ProviderError | None = None

@@ -12,27 +12,30 @@ from math import inf
 
 
 class Deadline:
-    """Calls `expire` once when the time that was set last has come; times are the loop's, in seconds."""
+    """Calls `expire` once when the time that was set last has come, or `limit`; times are the loop's, in seconds."""
 
-    __slots__ = ("_armed", "_expire", "_handle", "_loop", "_when", "expired")
+    __slots__ = ("_armed", "_expire", "_handle", "_limit", "_loop", "expired", "when")
 
-    def __init__(self, expire: Callable[[], None]) -> None:
+    def __init__(self, expire: Callable[[], None], limit: float = inf) -> None:
         self.expired = False
+        self.when = inf
+        """May be assigned, to move it on; for what may be earlier than before there is `set`."""
+        self._limit = limit
         self._loop = asyncio.get_running_loop()
         self._expire = expire
-        self._when = inf
         self._armed = inf
         self._handle: asyncio.TimerHandle | None = None
 
     def set(self, when: float) -> None:
-        """Moves the deadline; `inf` is never."""
-        self._when = when
-        if when < self._armed:
-            self._arm(when)
+        """Moves the deadline; `inf` is never, but for the limit."""
+        self.when = when
+        due = min(when, self._limit)
+        if due < self._armed:
+            self._arm(due)
 
     def cancel(self) -> None:
         """Forgets it for good."""
-        self._when = inf
+        self.when = self._limit = inf
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
@@ -46,9 +49,10 @@ class Deadline:
     def _fire(self) -> None:
         self._handle = None
         self._armed = inf
-        if self._when > self._loop.time():
-            if self._when < inf:
-                self._arm(self._when)
+        due = min(self.when, self._limit)
+        if due > self._loop.time():
+            if due < inf:
+                self._arm(due)
             return
         self.expired = True
         self._expire()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
@@ -22,6 +23,9 @@ a provider that has gone mad."""
 MAX_ARGUMENTS: Final = 1_048_576
 """Characters of the arguments of all calls of one answer: they are held until each call is complete."""
 MAX_CALLS: Final = 128
+
+_part: Final = partial(tuple.__new__, Part)
+"""Makes one of a pair, at half the price of `Part(kind, data)`; for what is made per token."""
 
 _T = TypeVar("_T")
 
@@ -124,7 +128,7 @@ class Speech:
         if self._left < 0:
             return False
         if text:
-            parts.append(Part(kind, text))
+            parts.append(_part((kind, text)))
         return True
 
 

@@ -58,7 +58,28 @@ class Receiver(Protocol):
 
 
 class Exchange(asyncio.Protocol):
-    """Sends a request at once, then hands the response to `receiver`."""
+    """Sends a request, then hands the response to `receiver`."""
+
+    __slots__ = (
+        "_bodies",
+        "_closed",
+        "_complete",
+        "_connection",
+        "_fault",
+        "_head",
+        "_headers",
+        "_keeper",
+        "_news",
+        "_overhead",
+        "_parser",
+        "_paused",
+        "_receiver",
+        "_reusable",
+        "_timer",
+        "_told",
+        "_transport",
+        "on_body",
+    )
 
     def __init__(self, connection: Connection, receiver: Receiver) -> None:
         transport, keeper = connection.transport, connection.protocol
@@ -89,7 +110,6 @@ class Exchange(asyncio.Protocol):
         self._parser.set_dangerous_leniencies(
             lenient_headers=True, lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
         )
-        self._parse = self._parser.feed_data
         transport.set_protocol(self)
 
     def send(self, request: bytes) -> None:
@@ -127,7 +147,7 @@ class Exchange(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Parses and hands on."""
         try:
-            self._parse(data)
+            self._parser.feed_data(data)
         except NOT_HTTP as error:
             self._fault = error
             self._news = True
@@ -220,7 +240,7 @@ class Exchange(asyncio.Protocol):
             self._timer.cancel()
         self._transport.set_protocol(self._keeper)
         # The parser holds this object's methods: without this, each exchange would be left to the collector.
-        del self._parser, self._parse, self.on_body
+        del self._parser, self.on_body
 
 
 class _Nobody:

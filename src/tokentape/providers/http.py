@@ -70,7 +70,7 @@ class Upstream:
 
     async def push(self, write: Callable[[], bytes], decoder: AnswerDecoder, timeouts: Timeouts, sink: Sink) -> None:
         """Posts what `write` gives and hands on what the answer brings; raises `ProviderError`, as `write` may."""
-        answer = Answer(decoder, sink.put, timeouts, self._failures)
+        answer = Answer(decoder, sink, timeouts, self._failures)
         try:
             await self._ask(answer, write(), timeouts)
             while True:
@@ -87,24 +87,17 @@ class Upstream:
         self, write: Callable[[], bytes], decoder: AnswerDecoder, timeouts: Timeouts
     ) -> AsyncGenerator[Sequence[Part], None]:
         """The same as a generator, which reads no further before a batch has been dealt with."""
-        ready: list[Part] = []
-
-        def put(parts: Sequence[Part]) -> bool:
-            ready.extend(parts)
-            return False
-
-        answer = Answer(decoder, put, timeouts, self._failures)
+        batch = _Batch()
+        answer = Answer(decoder, batch, timeouts, self._failures)
         try:
             await self._ask(answer, write(), timeouts)
             while not answer.over:
                 await answer.turn()
-                if ready:
-                    batch = ready.copy()
-                    ready.clear()
-                    yield batch
+                if batch.parts:
+                    yield batch.take()
                 answer.resume()
-            if ready:
-                yield ready
+            if batch.parts:
+                yield batch.take()
             answer.check()
         finally:
             answer.abort()
@@ -188,6 +181,23 @@ class Upstream:
         if isinstance(error, aiohttp.ClientResponseError | ValueError):
             raise self._failures.error("did not answer in HTTP", PROVIDER_PROTOCOL) from None
         raise self._failures.error("cannot be reached", PROVIDER_UNREACHABLE) from None
+
+
+class _Batch:
+    """A sink that is full with anything in it."""
+
+    def __init__(self) -> None:
+        self.parts: list[Part] = []
+
+    def put(self, parts: Sequence[Part]) -> bool:
+        """Takes them; no more before these are taken."""
+        self.parts += parts
+        return False
+
+    def take(self) -> list[Part]:
+        """What there is."""
+        parts, self.parts = self.parts, []
+        return parts
 
 
 class _Taken(Exception):

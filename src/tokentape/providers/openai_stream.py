@@ -21,18 +21,21 @@ _TOLD: Final = frozenset({"content_filter"})
 """Reasons that are a `stop` to a run, and that its reader should know of."""
 
 
+# Without garbage collection: they are made for each token, point only downwards, and live as long as one call.
+
+
 class _Function(msgspec.Struct, gc=False):
     name: str | None = None
     arguments: str | None = None
 
 
-class _ToolCall(msgspec.Struct):
+class _ToolCall(msgspec.Struct, gc=False):
     index: int | None = None
     id: str | None = None
     function: _Function | None = None
 
 
-class _Delta(msgspec.Struct):
+class _Delta(msgspec.Struct, gc=False):
     content: str | None = None
     reasoning_content: str | None = None
     """DeepSeek's name, which vLLM, SGLang and llama.cpp took over."""
@@ -42,7 +45,7 @@ class _Delta(msgspec.Struct):
     tool_calls: list[_ToolCall] | None = None
 
 
-class _Choice(msgspec.Struct):
+class _Choice(msgspec.Struct, gc=False):
     delta: _Delta | None = None
     finish_reason: str | None = None
     index: int = 0
@@ -53,14 +56,14 @@ class _Details(msgspec.Struct, gc=False):
     reasoning_tokens: int | None = None
 
 
-class _Usage(msgspec.Struct):
+class _Usage(msgspec.Struct, gc=False):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     prompt_tokens_details: _Details | None = None
     completion_tokens_details: _Details | None = None
 
 
-class _Chunk(msgspec.Struct):
+class _Chunk(msgspec.Struct, gc=False):
     id: str | None = None
     choices: list[_Choice] | None = None
     usage: _Usage | None = None
@@ -73,6 +76,8 @@ _decode: Final = _chunks.decode
 
 class ChatDecoder:
     """One answer in Chat Completions chunks (see `decoding.AnswerDecoder`)."""
+
+    __slots__ = ("_calls", "_failures", "_reason", "_speech", "_usage", "complete", "ended", "error")
 
     def __init__(self, failures: Failures) -> None:
         self.error: ProviderError | None = None
@@ -91,40 +96,39 @@ class ChatDecoder:
             if self.ended:
                 break
             try:
-                chunk = _decode(document)
+                chunk: _Chunk | None = _decode(document)
             except UNREADABLE:
-                self._take_other(document, parts)
-            else:
-                self._take(chunk, parts)
+                chunk = self._decode_other(document, parts)
+            # Done for each token, and so not in small steps.
+            if chunk is None:
+                continue
+            if chunk.error is not None:
+                self._fail(self._failures.in_band(chunk.error))
+                continue
+            if chunk.usage is not None:
+                self._usage = chunk.usage
+            for choice in chunk.choices or ():
+                if choice.index != 0:
+                    continue
+                if choice.delta is not None:
+                    self._delta(choice.delta, chunk.id, parts)
+                if choice.finish_reason and not self.ended:
+                    self._close(choice.finish_reason, parts)
         return parts
 
     def receive_eof(self) -> list[Part]:
         """The stream is over: that is the answer's end too when a finish reason came, with or without `[DONE]`."""
         return [] if self.ended else self._finish("ended the stream before its answer was complete")
 
-    def _take_other(self, document: Document, parts: list[Part]) -> None:
+    def _decode_other(self, document: Document, parts: list[Part]) -> _Chunk | None:
         if document in DONE:
             parts += self._finish("sent the end mark before its answer was complete")
-            return
+            return None
         chunk = decode(_chunks, document, self._failures)
         if isinstance(chunk, _Chunk):
-            self._take(chunk, parts)
-        else:
-            self._fail(chunk)
-
-    def _take(self, chunk: _Chunk, parts: list[Part]) -> None:
-        if chunk.error is not None:
-            self._fail(self._failures.in_band(chunk.error))
-            return
-        if chunk.usage is not None:
-            self._usage = chunk.usage
-        for choice in chunk.choices or ():
-            if choice.index != 0:
-                continue
-            if choice.delta is not None:
-                self._delta(choice.delta, chunk.id, parts)
-            if choice.finish_reason and not self.ended:
-                self._close(choice.finish_reason, parts)
+            return chunk
+        self._fail(chunk)
+        return None
 
     def _delta(self, delta: _Delta, chunk_id: str | None, parts: list[Part]) -> None:
         thought = delta.reasoning_content or delta.reasoning
@@ -133,22 +137,23 @@ class ChatDecoder:
             text and not self._speech.say("token", text, parts)
         ):
             self._fail(self._failures.error("sent an answer over every limit", PROVIDER_PROTOCOL))
-        for fragment in delta.tool_calls or ():
-            self._call(fragment, chunk_id, parts)
+        if delta.tool_calls:
+            self._call(delta.tool_calls, chunk_id, parts)
 
-    def _call(self, fragment: _ToolCall, chunk_id: str | None, parts: list[Part]) -> None:
-        function = fragment.function or _Function()
-        index = self._calls.place(fragment.index, fragment.id)
-        part = self._calls.add(
-            index,
-            identity=fragment.id or f"call_{chunk_id or 'unnamed'}_{index}",
-            name=function.name,
-            arguments=function.arguments or "",
-        )
-        if part is not None:
-            parts.append(part)
-        elif not self.ended:
-            self._fail(self._failures.error("sent calls of tools over every limit", PROVIDER_PROTOCOL))
+    def _call(self, fragments: Sequence[_ToolCall], chunk_id: str | None, parts: list[Part]) -> None:
+        for fragment in fragments:
+            function = fragment.function or _Function()
+            index = self._calls.place(fragment.index, fragment.id)
+            part = self._calls.add(
+                index,
+                identity=fragment.id or f"call_{chunk_id or 'unnamed'}_{index}",
+                name=function.name,
+                arguments=function.arguments or "",
+            )
+            if part is not None:
+                parts.append(part)
+            elif not self.ended:
+                self._fail(self._failures.error("sent calls of tools over every limit", PROVIDER_PROTOCOL))
 
     def _close(self, reason: str, parts: list[Part]) -> None:
         if reason == "error":

@@ -251,6 +251,8 @@ class _Recording:
     `put` is called for each token, from the callback that read it.
     """
 
+    __slots__ = ("_now", "_run", "_writer", "characters", "reason", "usage")
+
     def __init__(self, writer: Writer, run: str, now: Callable[[], float]) -> None:
         self._writer = writer
         self._run = run
@@ -265,18 +267,21 @@ class _Recording:
 
     def put(self, parts: Sequence[Part]) -> bool:
         """Hands its events to the store; raises what the store refused, and `_TooLong`."""
-        writer = self._writer
-        run = self._run
-        at = int(self._now() * 1000)
+        writer, run, now = self._writer, self._run, self._now
+        at = int(now() * 1000)
         events = []
         for kind, data in parts:
-            if kind == "finish":
+            if isinstance(data, str):
+                self.characters += len(data) or 1
+            elif kind == "finish":
                 self.reason = data["reason"]
+                continue
             elif kind == "usage":
                 self.usage = data
+                continue
             else:
                 self.characters += _said(data)
-                events.append(Event(type=kind, run=run, data=data, at=at))
+            events.append(Event(type=kind, run=run, data=data, at=at))
         if events:
             writer.put(events)
         if writer.error is not None:
