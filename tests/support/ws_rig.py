@@ -24,6 +24,7 @@ from tokentape.runs import Runs
 from tokentape.server.config import Limits, ServerConfig
 from tokentape.server.protocols import WebSocketProtocol, protocols
 from tokentape.server.services import Services
+from tokentape.server.transport import EXTENSION
 from tokentape.server.websocket.routes import websocket_routes
 from tokentape.stores.base import Retention, Store
 from tokentape.stores.memory import MemoryStore
@@ -61,6 +62,25 @@ class Rig:
         self.raws.append(await RawPeer.connect(self.port, **options))
         return self.raws[-1]
 
+    def served(self) -> "Served":
+        return Served(self)
+
+    async def idle(self) -> None:
+        """Waits until the server is through with all connections."""
+        await Served(self, all_of_them=True).ended()
+
+    async def force(self) -> None:
+        """Ends the server as uvicorn does when the time is up."""
+        state = self.server.server_state
+        for connection in tuple(state.connections):
+            connection.shutdown()
+        await asyncio.sleep(0)
+        while state.tasks:
+            tasks = tuple(state.tasks)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
     async def close(self) -> None:
         """Ends the server without the pauses that uvicorn makes."""
         state = self.server.server_state
@@ -68,12 +88,31 @@ class Rig:
             server.close()
         for connection in tuple(state.connections):
             connection.shutdown()
-        await asyncio.gather(*state.tasks)
+        while state.tasks:
+            await asyncio.gather(*state.tasks)
 
     async def shut_down(self) -> None:
         """Ends the server as uvicorn does."""
         self.server.should_exit = True
         await self.server.shutdown([self.sock])
+
+
+class Served:
+    """The server's side of the connections that are made from now on."""
+
+    def __init__(self, rig: Rig, *, all_of_them: bool = False) -> None:
+        self._state = rig.server.server_state
+        self._before = set() if all_of_them else {*self._state.connections, *self._state.tasks}
+
+    @property
+    def connections(self) -> list:
+        return [c for c in self._state.connections if c not in self._before]
+
+    async def ended(self) -> None:
+        """Waits until the server is through with them, and with what they asked for."""
+        async with asyncio.timeout(PATIENCE):
+            while {*self._state.connections, *self._state.tasks} - self._before:  # noqa: ASYNC110 - uvicorn tells nobody
+                await asyncio.sleep(0.002)
 
 
 @asynccontextmanager
@@ -84,9 +123,10 @@ async def serving(
     retention: Retention = Retention(),  # noqa: B008 - frozen
     ring: int = 1024,
     plain: bool = False,
+    hidden: bool = False,
     **options,
 ) -> AsyncIterator[Rig]:
-    """With `plain` it is uvicorn's own protocol, without ours."""
+    """With `plain` it is uvicorn's own protocol; with `hidden` it is ours, and the application does not see it."""
     config = config or ServerConfig()
     async with store or MemoryStore() as opened:
         hub = Hub(opened, HubLimits(ring_records=ring))
@@ -96,7 +136,7 @@ async def serving(
         runs = Runs(hub, channels, models)
         services = Services(opened, hub, runs, channels, models, config, "0")
         await runs.open()
-        rig = await _listen(services, provider, plain=plain, **options)
+        rig = await _listen(services, provider, plain=plain, hidden=hidden, **options)
         try:
             yield rig
         finally:
@@ -110,7 +150,7 @@ async def serving(
 
 
 async def _listen(
-    services: Services, provider: ScriptedProvider, *, plain: bool, sndbuf: int = 65_536, **options
+    services: Services, provider: ScriptedProvider, *, plain: bool, hidden: bool, sndbuf: int = 65_536, **options
 ) -> Rig:
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -123,16 +163,28 @@ async def _listen(
         "ws_max_size": 1_048_576,
         "ws_per_message_deflate": False,
     }
-    if not plain:
+    if plain:
+        settings |= {"ws": "websockets-sansio"}
+    else:
         http, ws = protocols(services.config.limits)
         settings |= {"http": http, "ws": _ours(ws)}
     app = Starlette(routes=websocket_routes(services))
+    if hidden:
+        app = _hide(app)
     config = uvicorn.Config(app, lifespan="off", log_config=None, timeout_graceful_shutdown=5, **settings | options)
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
     await server.startup(sockets=[sock])
     return Rig(services, provider, server, sock.getsockname()[1], sock)
+
+
+def _hide(app: Starlette):
+    async def hidden(scope, receive, send):
+        extensions = {name: value for name, value in scope["extensions"].items() if name != EXTENSION}
+        await app({**scope, "extensions": extensions}, receive, send)
+
+    return hidden
 
 
 def _ours(ws: type[WebSocketProtocol]) -> type[WebSocketProtocol]:

@@ -5,6 +5,7 @@ A frame is encoded once and its bytes are shared by every connection.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
 from struct import Struct
 from typing import Final
@@ -28,6 +29,11 @@ _HEAD_64: Final = Struct("!BBQ")
 def text_frame(payload: bytes) -> bytes:
     """A text message in one frame; the payload MUST be UTF-8, which is not checked again here."""
     return _head(_TEXT, len(payload)) + payload
+
+
+def frame_messages(messages: Iterable[bytes]) -> bytes:
+    """Text messages, each in one frame, as one piece to be written."""
+    return b"".join([text_frame(message) for message in messages])
 
 
 def binary_frame(payload: bytes) -> bytes:

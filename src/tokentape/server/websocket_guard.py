@@ -3,8 +3,8 @@
 What uvicorn 0.54 does by itself, and is kept: messages over `ws_max_size` are refused with 1009 before they
 are read, and nothing is read while a message waits for the application. What is added here:
 
-- bytes are parsed in small pieces, so that a buffer full of tiny frames neither holds the loop nor becomes
-  a queue of a hundred thousand messages (uvicorn parses whatever one read brought);
+- bytes are parsed in small pieces, and for a short time at once, so that a buffer full of tiny frames neither
+  holds the loop nor becomes a queue of a hundred thousand messages (uvicorn parses whatever one read brought);
 - pings and pongs are counted, and fragments of one message: a flood of them is refused with 1008;
 - text that is not UTF-8 is refused with 1007 in one line of the log (uvicorn logs a traceback);
 - a peer that answers no ping is told 3001 and cut, also when it reads nothing (uvicorn would wait for its
@@ -30,6 +30,8 @@ _log = logging.getLogger(__name__)
 
 PIECE: Final = 4096
 """Bytes that are parsed at once: some 700 of the smallest frames, a few milliseconds."""
+SLICE: Final = 0.002
+"""Seconds of parsing, at least one piece, before others get a turn of the loop."""
 MAX_CONTROLS: Final = 100
 """Pings and pongs that a peer may send in one `CONTROL_WINDOW`, seconds; clients send one in ten."""
 CONTROL_WINDOW: Final = 10.0
@@ -61,10 +63,33 @@ class GuardedWebSocketProtocol(WebSocketsSansIOProtocol):
             self._parse()
 
     def _parse(self) -> None:
+        ends = self.loop.time() + SLICE
         while self._unparsed and not self.read_paused:
             piece = bytes(self._unparsed[:PIECE])
             del self._unparsed[:PIECE]
             super().data_received(piece)
+            if self.loop.time() >= ends:
+                self._take_turns()
+                return
+
+    def _take_turns(self) -> None:
+        if self._unparsed and not self.read_paused:
+            self.hold()
+            self.loop.call_soon(self.release)
+
+    def hold(self) -> None:
+        """Reads and parses no further, until `release`."""
+        if not self.read_paused:
+            self.read_paused = True
+            self.transport.pause_reading()
+
+    def release(self) -> None:
+        """Goes on, first with what has been read already."""
+        if self.read_paused:
+            self.read_paused = False
+            self._parse()
+            if not self.read_paused:
+                self.transport.resume_reading()
 
     async def receive(self) -> ASGIReceiveEvent:
         message = await super().receive()
@@ -84,13 +109,27 @@ class GuardedWebSocketProtocol(WebSocketsSansIOProtocol):
             super().handle_cont(event)
 
     def send_receive_event_to_app(self) -> None:
-        if self.curr_msg_data_type == "text":
-            try:
-                b"".join(self.frames).decode()
-            except UnicodeDecodeError:
-                self._refuse(CloseCode.INVALID_DATA, "text that is not UTF-8")
-                return
-        super().send_receive_event_to_app()
+        data = self.frames[0] if len(self.frames) == 1 else b"".join(self.frames)
+        self.frames = []
+        if self.close_sent:
+            return  # the application is past its end
+        if self.curr_msg_data_type == "bytes":
+            self.deliver(bytes(data))
+            return
+        try:
+            text = data.decode()
+        except UnicodeDecodeError:
+            self._refuse(CloseCode.INVALID_DATA, "text that is not UTF-8")
+        else:
+            self.deliver(text)
+
+    def deliver(self, message: str | bytes) -> None:
+        """Hands a whole message to the application, and reads no further until it was taken."""
+        if isinstance(message, str):
+            self.queue.put_nowait({"type": "websocket.receive", "text": message})
+        else:
+            self.queue.put_nowait({"type": "websocket.receive", "bytes": message})
+        self.hold()
 
     def handle_ping(self) -> None:
         if self._count_control():
@@ -112,6 +151,28 @@ class GuardedWebSocketProtocol(WebSocketsSansIOProtocol):
         return True
 
     # Ending
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        # Answering it would be writing to a transport that is gone.
+        self._unparsed.clear()
+        super().connection_lost(exc)
+
+    def end(self, code: CloseCode, reason: str) -> None:
+        """Closes from our side, and gives the client a while to agree."""
+        self.stop_keepalive()
+        self.conn.send_close(code, reason)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self.close_timer = self.loop.call_later(self.close_timeout, self._give_up)
+        # The client's close frame, which ends this connection, may be among what was not parsed yet.
+        self.release()
+
+    def _give_up(self) -> None:
+        if self.transport.get_write_buffer_size():
+            # Closing would wait for a peer that may never read.
+            self.transport.abort()
+        else:
+            self.transport.close()
 
     def keepalive_timeout(self) -> None:
         self.pong_timer = None

@@ -15,13 +15,14 @@ from tokentape.hub.channels import Publish
 from tokentape.server.websocket import connection
 from tokentape.server.websocket.connection import MAX_STRIKES
 from tokentape.server.websocket.inbox import MAX_REQUESTS
+from tokentape.server.websocket_guard import PIECE
 
 HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
 
 
 @pytest.fixture
-async def rig():
-    async with serving() as rig:
+async def rig(plain):
+    async with serving(plain=plain) as rig:
         yield rig
 
 
@@ -49,19 +50,6 @@ async def publish(rig, stream, *data) -> None:
     await rig.services.channels.publish(stream, [Publish("chat:x", item) for item in data])
 
 
-class Served:
-    """The server's side of the next connection that is made."""
-
-    def __init__(self, rig):
-        self._rig = rig
-        self._before = set(rig.server.server_state.tasks)
-
-    async def ended(self):
-        """Waits until the application is through with it."""
-        async with asyncio.timeout(PATIENCE):
-            await asyncio.gather(*(set(self._rig.server.server_state.tasks) - self._before))
-
-
 # What a slow store holds up
 
 
@@ -80,7 +68,8 @@ async def test_what_may_wait_for_the_store_is_bounded_and_yet_all_is_carried_out
     answers = [await peer.receive() for _ in [*numbers, ping]]
     assert {answer["op"] for answer in answers} == {"ack"}
     ids = [answer["id"] for answer in answers]
-    assert ids.index(ping) >= 2 * MAX_REQUESTS - 1, "the server had read past what may wait"
+    # What is parsed in one go may lie beyond the limit: a piece has some 50 of these requests.
+    assert ids.index(ping) >= 2 * MAX_REQUESTS - PIECE // 70, "the server had read past what may wait"
     ids.remove(ping)
     assert ids == numbers
     assert (await rig.services.store.info("room")).last == len(numbers)
@@ -105,7 +94,7 @@ async def test_a_flood_of_requests_whose_answers_are_not_read_is_closed(rig, req
 
 async def test_a_reader_that_stops_is_cut_at_the_deadline_while_others_go_on():
     async with serving(limits(write_deadline=0.4)) as rig, rig.peer() as peer:
-        served = Served(rig)
+        served = rig.served()
         stalled = await rig.raw()
         stalled.request("subscribe", stream="room")
         assert (await stalled.receive())["op"] == "ack"
@@ -131,7 +120,7 @@ async def test_the_memory_of_a_stalled_reader_is_bounded(rig):
 
 async def test_a_reader_that_stops_is_cut_also_when_nothing_more_is_written():
     async with serving(limits(write_deadline=0.3)) as rig:
-        served = Served(rig)
+        served = rig.served()
         raw = await rig.raw()
         connection = await subscribed(rig, raw, "room")
         while not connection.transport.get_write_buffer_size():
@@ -237,7 +226,7 @@ async def test_a_message_up_to_the_limit_is_read(peer):
 
 
 async def test_a_disconnect_is_not_a_stop(rig):
-    served = Served(rig)
+    served = rig.served()
     async with rig.peer() as peer:
         run = await peer.ask("start", request=HELLO)
         await peer.ask("subscribe", stream=run["stream"])
@@ -254,7 +243,7 @@ async def test_a_disconnect_is_not_a_stop(rig):
 
 
 async def test_what_was_received_is_carried_out_though_the_client_has_gone(rig, hanging):
-    served = Served(rig)
+    served = rig.served()
     async with rig.peer() as peer:
         for number in range(20):
             await peer.tell("publish", stream="room", type="chat:x", data=number)
@@ -279,17 +268,14 @@ async def test_who_has_gone_watches_nothing_though_a_request_still_hangs(rig, ha
 async def test_a_server_that_is_forced_to_end_leaves_nothing_behind(rig, peer):
     await peer.ask("subscribe", stream="room")
     await peer.ask("presence", stream="room", action="track", member="ada")
-    served = tuple(rig.server.server_state.tasks)
-    for task in served:
-        task.cancel()
-    await asyncio.gather(*served, return_exceptions=True)
+    await rig.force()
     assert rig.services.hub.watchers() == 0
     assert await rig.services.channels.members("room") == []
 
 
 async def test_a_request_that_never_ends_does_not_keep_a_connection_that_has_gone(rig, hanging, monkeypatch):
     monkeypatch.setattr(connection, "PARTING_SECONDS", 0.05)
-    served = Served(rig)
+    served = rig.served()
     async with rig.peer() as peer:
         await peer.ask("presence", stream="room", action="track", member="ada")
         await peer.tell("publish", stream="room", type="chat:x", data=1)
@@ -316,17 +302,22 @@ async def test_a_drain_says_so_after_what_was_recorded_and_ends_no_subscription(
 async def test_what_was_on_its_way_is_sent_before_the_close(rig):
     raw = await rig.raw()
     connection = await subscribed(rig, raw, "room")
-    count = 0
-    while connection.transport.get_write_buffer_size() <= 65_536:
-        await publish(rig, "room", count, "x" * 100_000)
-        count += 2
-    # Nothing more fits into the transport, so these wait in the outbox.
-    await publish(rig, "room", *["x" * 50_000] * 5)
+    while not connection.transport.get_write_buffer_size():
+        await publish(rig, "room", "x" * 100_000)
     async with rig.peer() as other:
-        await other.ask("ping")
+        await other.ask("subscribe", stream="room", **{"from": "now"})
+        # The client reads nothing, so that the answers of these wait, and the events of them stay behind.
+        for number in range(20):
+            raw.request("publish", stream="room", type="chat:x", data=number)
+        while (await other.event())["event"]["data"] != 19:
+            pass
+        await other.ask("unsubscribe", stream="room")
     rig.services.hub.drain()
     assert await raw.closed() == CloseCode.SERVICE_RESTART
-    assert [int(m["cursor"].partition("-")[2]) for m in raw.messages] == list(range(1, count + 6))
+    assert [m["op"] for m in raw.messages if m["op"] != "event"] == ["ack"] * 20
+    offsets = [int(m["cursor"].partition("-")[2]) for m in raw.messages if m["op"] == "event"]
+    assert offsets == list(range(1, len(offsets) + 1))
+    assert offsets
 
 
 async def test_who_subscribes_during_a_drain_is_told_to_come_again(rig, peer):
@@ -335,10 +326,11 @@ async def test_who_subscribes_during_a_drain_is_told_to_come_again(rig, peer):
     assert (error["code"], error["retryable"]) == ("shutting_down", True)
 
 
-async def test_the_end_of_the_server_has_a_code_and_a_reason(rig, peer):
-    await peer.ask("ping")
-    await rig.shut_down()
-    code, reason = await peer.closed()
+async def test_the_end_of_the_server_has_a_code_and_a_reason():
+    async with serving() as rig, rig.peer() as peer:
+        await peer.ask("ping")
+        await rig.shut_down()
+        code, reason = await peer.closed()
     assert code == CloseCode.SERVICE_RESTART
     assert "reconnect" in reason
 
@@ -353,7 +345,7 @@ async def test_a_failure_of_the_connection_itself_is_told(peer, monkeypatch, cap
 async def test_nothing_is_left_of_a_connection(rig):
     before = asyncio.all_tasks()
     for end in ("close", "drop"):
-        served = Served(rig)
+        served = rig.served()
         raw = await rig.raw()
         raw.request("subscribe", stream="room")
         await raw.receive()

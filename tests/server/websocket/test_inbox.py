@@ -1,63 +1,44 @@
 """What waits to be carried out."""
 
-import asyncio
-
 from tokentape.core.messages import Ping
 from tokentape.server.websocket.inbox import MAX_BYTES, MAX_REQUESTS, Inbox
 
 
-async def test_requests_come_out_in_their_order():
+def test_requests_come_out_in_their_order():
     inbox = Inbox()
     for number in range(3):
         inbox.put(Ping(id=number), 10)
-    assert [(await inbox.next()).id for _ in range(3)] == [0, 1, 2]
+    assert [inbox.next().id for _ in range(3)] == [0, 1, 2]
+    assert inbox.next() is None
 
 
-async def test_it_is_full_by_number_and_by_bytes():
+def test_it_is_full_by_number():
     inbox = Inbox()
     for number in range(MAX_REQUESTS):
         assert not inbox.full
         inbox.put(Ping(id=number), 10)
     assert inbox.full
-    await inbox.next()
+    inbox.next()
     assert not inbox.full
+
+
+def test_it_is_full_by_bytes():
     inbox = Inbox()
     inbox.put(Ping(id=1), MAX_BYTES)
     assert inbox.full
-    await inbox.next()
+    inbox.next()
     assert not inbox.full
 
 
-async def test_room_is_waited_for():
+def test_once_full_it_is_read_on_for_with_a_gap():
     inbox = Inbox()
-    inbox.put(Ping(id=1), MAX_BYTES)
-    waiting = asyncio.ensure_future(inbox.room())
-    await asyncio.sleep(0)
-    assert not waiting.done()
-    await inbox.next()
-    await asyncio.wait_for(waiting, 1)
-
-
-async def test_a_request_is_waited_for():
-    inbox = Inbox()
-    waiting = asyncio.ensure_future(inbox.next())
-    await asyncio.sleep(0)
-    assert not waiting.done()
-    inbox.put(Ping(id=7), 10)
-    assert (await asyncio.wait_for(waiting, 1)).id == 7
-
-
-async def test_closed_it_still_gives_what_it_has():
-    inbox = Inbox()
-    inbox.put(Ping(id=1), 10)
-    inbox.close()
-    assert (await inbox.next()).id == 1
-    assert await inbox.next() is None
-
-
-async def test_who_waits_when_it_is_closed_is_let_go():
-    inbox = Inbox()
-    waiting = asyncio.ensure_future(inbox.next())
-    await asyncio.sleep(0)
-    inbox.close()
-    assert await asyncio.wait_for(waiting, 1) is None
+    while not inbox.full:
+        inbox.put(Ping(id=1), 10)
+    taken = 0
+    while not inbox.roomy:
+        inbox.next()
+        taken += 1
+    assert taken == MAX_REQUESTS // 2
+    inbox.put(Ping(id=1), MAX_BYTES - 10_000)
+    assert not inbox.full
+    assert not inbox.roomy

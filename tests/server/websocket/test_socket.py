@@ -3,7 +3,7 @@
 import pytest
 
 from tokentape.core.frames import MAX_REASON, CloseCode
-from tokentape.server.websocket.socket import Gone, Socket, UnsupportedData
+from tokentape.server.websocket.socket import Gone, Socket
 
 
 class Server:
@@ -30,15 +30,16 @@ def text(text: str) -> dict:
     return {"type": "websocket.receive", "text": text}
 
 
-async def test_text_comes_until_the_client_goes():
-    server = Server(text("a"), {**text("b"), "bytes": None}, {"type": "websocket.disconnect", "code": 1006})
+async def test_messages_come_until_the_client_goes():
+    server = Server(
+        text("a"),
+        {**text("b"), "bytes": None},
+        {"type": "websocket.receive", "bytes": b"c", "text": None},
+        {"type": "websocket.receive", "bytes": b"d"},
+        {"type": "websocket.disconnect", "code": 1006},
+    )
     socket = server.socket()
-    assert [await socket.receive() for _ in range(3)] == ["a", "b", None]
-
-
-async def test_a_binary_message_is_none_of_ours():
-    with pytest.raises(UnsupportedData):
-        await Server({"type": "websocket.receive", "bytes": b"b"}).socket().receive()
+    assert [await socket.receive() for _ in range(5)] == ["a", "b", b"c", b"d", None]
 
 
 @pytest.mark.parametrize("failure", [OSError("gone"), RuntimeError("Unexpected ASGI message, after sending close.")])

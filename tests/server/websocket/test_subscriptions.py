@@ -12,7 +12,8 @@ from tokentape.core.errors import StoreUnavailable
 from tokentape.core.events import Event
 from tokentape.core.messages import Subscribe
 from tokentape.hub.channels import Publish
-from tokentape.server.websocket.outbox import Outbox
+from tokentape.server.websocket.asgi import AsgiWire
+from tokentape.server.websocket.socket import Socket
 from tokentape.server.websocket.subscriptions import Subscriptions
 from tokentape.stores.base import Append, Retention
 
@@ -20,8 +21,8 @@ HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
 
 
 @pytest.fixture
-async def rig():
-    async with serving() as rig:
+async def rig(plain):
+    async with serving(plain=plain) as rig:
         yield rig
 
 
@@ -313,44 +314,83 @@ async def test_a_stream_that_lags_does_not_hold_up_another_one(rig):
     assert order.index("light") < 30, "the light stream waited for all of the heavy one"
 
 
+class Parked:
+    """A wire over a server that sends one message each time it is let to."""
+
+    def __init__(self, rig):
+        self.sent = []
+        self.turns: asyncio.Queue = asyncio.Queue()
+        self.wire = AsgiWire(Socket({}, asyncio.Event().wait, self.send), write_deadline=60)
+        self.subscriptions = Subscriptions(rig.services, self.wire, on_shutdown=lambda: None)
+        self.serving = asyncio.create_task(self.wire.serve(self))
+
+    async def send(self, message):
+        await self.turns.get()
+        self.sent.append(message["text"])
+        self.turns.task_done()
+
+    async def let(self, count):
+        """Lets `count` messages leave."""
+        for turn in range(count):
+            self.turns.put_nowait(turn)
+        await self.turns.join()
+
+    # As the host
+
+    def received(self, message): ...
+
+    def blocked(self): ...
+
+    def unblocked(self):
+        self.subscriptions.resume()
+
+    def lost(self):
+        self.wire.seal()
+
+    async def part(self):
+        self.subscriptions.close()
+
+    async def stop(self):
+        self.serving.cancel()
+        await asyncio.gather(self.serving, return_exceptions=True)
+
+
 async def test_subscriptions_take_turns(rig):
     # One always has in memory what fills the connection, and yet the other gets its part.
-    outbox = Outbox(lambda: subscriptions.resume())  # noqa: PLW0108 - it is made on the next line
-    subscriptions = Subscriptions(rig.services, outbox, on_shutdown=lambda: None)
+    parked = Parked(rig)
     heavy = "heavy" * 40
     for name in (heavy, "light"):
-        await subscriptions.add(Subscribe(id=1, stream=name))
-        await outbox.next()
-    await publish(rig, heavy, *["x" * 100] * 900)
-    sent = []
+        await parked.subscriptions.add(Subscribe(id=1, stream=name))
+    for _ in range(3):
+        await publish(rig, heavy, *["x" * 100] * 900)
+    await publish(rig, "light", "y")
     for _ in range(8):
-        parcel = await outbox.next()
+        await parked.let(500)
         await publish(rig, heavy, *["x" * 100] * 900)
         await publish(rig, "light", "y")
-        sent += parcel.messages
-        for message in parcel.messages:
-            outbox.sent(parcel, message)
-    subscriptions.close()
-    assert any(b'"stream":"light"' in message for message in sent)
+    assert any('"stream":"light"' in message for message in parked.sent)
+    await parked.stop()
+    assert rig.services.hub.watchers() == 0
 
 
 async def test_a_connection_that_ends_while_a_subscription_begins(rig, monkeypatch):
-    subscriptions = Subscriptions(rig.services, Outbox(lambda: None), on_shutdown=lambda: None)
+    parked = Parked(rig)
     reached, released = asyncio.Event(), asyncio.Event()
-    info = rig.services.store.info
+    attach = rig.services.hub.attach
 
-    async def wait(name):
+    async def wait(*args):
         reached.set()
         await released.wait()
-        return await info(name)
+        return await attach(*args)
 
-    monkeypatch.setattr(rig.services.store, "info", wait)
-    adding = asyncio.create_task(subscriptions.add(Subscribe(id=1, stream="room")))
+    monkeypatch.setattr(rig.services.hub, "attach", wait)
+    adding = asyncio.create_task(parked.subscriptions.add(Subscribe(id=1, stream="room")))
     await reached.wait()
-    subscriptions.close()
+    parked.subscriptions.close()
     released.set()
     await adding
     assert rig.services.hub.watchers() == 0
+    await parked.stop()
 
 
 async def test_a_client_that_pauses_catches_up_merged(rig):

@@ -1,18 +1,46 @@
-"""uvicorn's WebSocket with the connection within reach."""
+"""uvicorn's WebSocket with the connection within reach, and without ASGI once an application takes it over.
+
+Laws of a connection that was taken over:
+- messages go from the parser to the sink, and what ends the connection is told to it at once;
+- the application may return: the connection outlives it, and holds nothing of the request that it began with;
+- the bounds of `tokentape.server.websocket_guard` hold as before.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any, cast
+from collections.abc import Coroutine
+from typing import Any, Final, Protocol, cast
 
+from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
+from uvicorn.protocols.utils import ClientDisconnected
+from websockets.protocol import State
+
+from tokentape.core.frames import CloseCode, fit_reason
 from tokentape.server.protocols.bounds import Bounds
-from tokentape.server.transport import EXTENSION
+from tokentape.server.transport import EXTENSION, Link
 from tokentape.server.websocket_guard import GuardedWebSocketProtocol
 
 _quiet = logging.getLogger("tokentape.server.websocket")
 # uvicorn logs every WebSocket at INFO with its query, which may hold a credential.
 _quiet.setLevel(logging.WARNING)
+
+_WRITABLE: Final = asyncio.Event()
+"""For connections whose writer does not ask uvicorn: one of their own would cost each of them 900 bytes."""
+_WRITABLE.set()
+
+
+class Sink(Protocol):
+    """Who takes the messages of a connection directly."""
+
+    def received(self, message: str | bytes) -> None:
+        """A whole message came, text or binary."""
+        ...
+
+    def lost(self) -> None:
+        """The connection is gone, or is being closed by the client or the server; may be told more than once."""
+        ...
 
 
 class WebSocketProtocol(GuardedWebSocketProtocol, Bounds):
@@ -21,23 +49,130 @@ class WebSocketProtocol(GuardedWebSocketProtocol, Bounds):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.logger = _quiet
+        self.sink: Sink | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self.link = self.make_link(cast("asyncio.Transport", transport), len(self.connections))
+        stream = cast("asyncio.Transport", transport)
+        self.link = WebSocketLink(self, stream, crowded=self.admit(stream, len(self.connections)))
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self.leave()
         self.link.vanish()
 
     async def run_asgi(self) -> None:
+        # As uvicorn's, but for a connection that was taken over, which goes on.
         cast("dict[str, Any]", self.scope["extensions"])[EXTENSION] = self.link
-        await super().run_asgi()
+        try:
+            await self.app(self.scope, self.receive, self.send)
+        except ClientDisconnected:
+            pass
+        except BaseException:
+            self.logger.exception("Exception in ASGI application\n")
+            self.send_500_response()
+        else:
+            if self.sink is not None:
+                self._forget_request()
+                return
+            if not self.handshake_complete:
+                self.logger.error("ASGI callable returned without completing handshake.")
+                self.send_500_response()
+        if self.close_timer is None:
+            self.transport.close()
+
+    def _forget_request(self) -> None:
+        # A silent connection should not hold what its request was.
+        self.scope = self.request = self.response = cast("Any", None)
+
+    # Instead of ASGI
+
+    def take_over(self, sink: Sink) -> None:
+        """Gives the connection to a sink. What came before, and waits for the application, goes to it too."""
+        waiting, self.queue = self.queue, cast("asyncio.Queue[ASGIReceiveEvent]", _Told(sink))
+        self.writable = _WRITABLE
+        self.sink = sink
+        while not waiting.empty():
+            self.queue.put_nowait(waiting.get_nowait())
+        self.release()
+
+    def deliver(self, message: str | bytes) -> None:
+        if self.sink is None:
+            super().deliver(message)
+        else:
+            self.sink.received(message)
+
+    async def send(self, message: ASGISendEvent) -> None:
+        if self.sink is not None:
+            raise ClientDisconnected
+        await super().send(message)
 
     def pause_writing(self) -> None:
-        super().pause_writing()
+        if self.sink is None:
+            super().pause_writing()
         self.link.pause()
 
     def resume_writing(self) -> None:
         super().resume_writing()
         self.link.resume()
+
+
+class _Told:
+    """In the place of uvicorn's queue to the application: what it says there goes to the sink."""
+
+    __slots__ = ("_sink",)
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+
+    def put_nowait(self, message: dict[str, Any]) -> None:
+        if message["type"] == "websocket.disconnect":
+            self._sink.lost()
+        elif message["type"] == "websocket.receive":
+            text = message.get("text")
+            self._sink.received(text if text is not None else message["bytes"])
+
+    def empty(self) -> bool:
+        return True
+
+
+class WebSocketLink(Link):
+    """A link that can take the connection over from ASGI."""
+
+    def __init__(self, protocol: WebSocketProtocol, transport: asyncio.Transport, *, crowded: bool) -> None:
+        super().__init__(transport, crowded=crowded)
+        self._protocol = protocol
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the upgrade is done, and nobody has begun to end the connection since."""
+        return self._protocol.handshake_complete and self._is_open()
+
+    def _is_open(self) -> bool:
+        protocol = self._protocol
+        return protocol.conn.state is State.OPEN and not protocol.close_sent and not self._transport.is_closing()
+
+    def adopt(self, sink: Sink) -> None:
+        """Gives what is received to `sink`, for good: the application may return, and sends nothing more by ASGI."""
+        self._protocol.take_over(sink)
+
+    def hold(self) -> None:
+        """Reads no further, until `release`; what has been read already may still come."""
+        self._protocol.hold()
+
+    def release(self) -> None:
+        """Reads on."""
+        self._protocol.release()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Runs work that the server waits for when it ends, as it does for applications."""
+        tasks = self._protocol.tasks
+        task = self._protocol.loop.create_task(work)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+        return task
+
+    def end(self, code: CloseCode, reason: str) -> None:
+        """Closes with a code and as much of the reason as fits; without effect when it is being closed already."""
+        if self._is_open():
+            self._protocol.end(code, fit_reason(reason))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from typing import Final, NamedTuple
 
@@ -23,46 +22,33 @@ class Refused(NamedTuple):
 
 
 class Inbox:
-    """Filled by the reader of a connection, emptied by the one who carries out its requests."""
+    """Filled as messages come, emptied by the one who carries out the requests."""
+
+    __slots__ = ("_bytes", "_waiting")
 
     def __init__(self) -> None:
         self._waiting: deque[tuple[Request | Refused, int]] = deque()
         self._bytes = 0
-        self._changed = asyncio.Event()
-        self._room = asyncio.Event()
-        self._room.set()
-        self._closed = False
 
     @property
     def full(self) -> bool:
-        """Whether nothing more may be put in before something was taken out."""
+        """Whether nothing more should be read before something was taken out."""
         return len(self._waiting) >= MAX_REQUESTS or self._bytes >= MAX_BYTES
+
+    @property
+    def roomy(self) -> bool:
+        """Whether to read on after it was full: with a gap, so that not every request stops and starts the reading."""
+        return len(self._waiting) <= MAX_REQUESTS // 2 and self._bytes <= MAX_BYTES // 2
 
     def put(self, item: Request | Refused, size: int) -> None:
         """Takes one, of `size` bytes."""
         self._waiting.append((item, size))
         self._bytes += size
-        self._changed.set()
 
-    async def room(self) -> None:
-        """Waits while it is full."""
-        while self.full:
-            self._room.clear()
-            await self._room.wait()
-
-    def close(self) -> None:
-        """Nothing more comes; what waits can still be taken out."""
-        self._closed = True
-        self._changed.set()
-
-    async def next(self) -> Request | Refused | None:
-        """The next one, None when nothing more comes."""
-        while not self._waiting:
-            if self._closed:
-                return None
-            self._changed.clear()
-            await self._changed.wait()
+    def next(self) -> Request | Refused | None:
+        """The next one, None when nothing waits."""
+        if not self._waiting:
+            return None
         item, size = self._waiting.popleft()
         self._bytes -= size
-        self._room.set()
         return item

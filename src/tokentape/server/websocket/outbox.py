@@ -22,7 +22,7 @@ _ANSWER_COST: Final = 128
 
 
 class Parcel(NamedTuple):
-    """Messages that were handed in together; `left` is called when the last of them has been sent."""
+    """Messages that were handed in together; `left` is to be called when the last of them has been sent."""
 
     messages: Sequence[bytes]
     answer: bool = False
@@ -30,20 +30,23 @@ class Parcel(NamedTuple):
 
 
 class Outbox:
-    """Filled by watchers and answers, emptied by one writer with `next` and `sent`."""
+    """Filled by watchers and answers; emptied by a writer, with `next` and `sent`, or with `take`."""
 
-    def __init__(self, on_writable: Callable[[], None]) -> None:
-        """`on_writable` is called when there is room for events again after there was none."""
-        self._on_writable = on_writable
+    __slots__ = ("_answers", "_closed", "_events", "_full", "_parcels", "_room", "messages_sent")
+
+    def __init__(self) -> None:
         self._parcels: deque[Parcel] = deque()
-        self._filled = asyncio.Event()
-        self._room = asyncio.Event()
-        self._room.set()
         self._full = False
         self._events = 0
         self._answers = 0
         self._closed = False
+        # Only the worker of the connection waits here.
+        self._room: asyncio.Future[None] | None = None
         self.messages_sent = 0
+
+    def __bool__(self) -> bool:
+        """Whether anything waits."""
+        return bool(self._parcels)
 
     @property
     def writable(self) -> bool:
@@ -65,38 +68,28 @@ class Outbox:
         if not self._closed:
             self._events += size
             self._full = self._full or self._events >= MAX_EVENTS
-            self._put(Parcel(messages, left=left))
+            self._parcels.append(Parcel(messages, left=left))
 
     def answer(self, message: bytes) -> None:
         """Takes the answer to a request; without effect once closed."""
         if not self._closed:
             self._answers += len(message) + _ANSWER_COST
-            if self.answers_full:
-                self._room.clear()
-            self._put(Parcel((message,), answer=True))
-
-    def _put(self, parcel: Parcel) -> None:
-        self._parcels.append(parcel)
-        self._filled.set()
+            self._parcels.append(Parcel((message,), answer=True))
 
     async def room(self) -> None:
         """Waits until there is room for another answer, or nothing more is taken."""
-        await self._room.wait()
+        while self.answers_full and not self._closed:
+            self._room = asyncio.get_running_loop().create_future()
+            await self._room
 
     def close(self) -> None:
         """Takes nothing more; what waits can still be sent."""
         self._closed = True
-        self._room.set()
-        self._filled.set()
+        self._make_room()
 
-    async def next(self) -> Parcel | None:
-        """The next parcel, None when it is closed and empty. Tell `sent` for each message, `emptied` at its end."""
-        while not self._parcels:
-            if self._closed:
-                return None
-            self._filled.clear()
-            await self._filled.wait()
-        return self._parcels.popleft()
+    def next(self) -> Parcel | None:
+        """The next parcel, None when nothing waits. Tell `sent` for each of its messages."""
+        return self._parcels.popleft() if self._parcels else None
 
     def sent(self, parcel: Parcel, message: bytes) -> None:
         """One message of a parcel has left."""
@@ -104,15 +97,22 @@ class Outbox:
         if parcel.answer:
             self._answers -= len(message) + _ANSWER_COST
             if not self.answers_full:
-                self._room.set()
-            return
-        self._events -= len(message)
-        if self._full and self._events <= RESUME_AT:
-            self._full = False
-            if not self._closed:
-                self._on_writable()
+                self._make_room()
+        else:
+            self._events -= len(message)
+            self._full = self._full and self._events > RESUME_AT
 
-    def emptied(self, parcel: Parcel) -> None:
-        """All messages of a parcel have left."""
-        if parcel.left is not None:
-            parcel.left()
+    def take(self, size: int) -> bytes:
+        """The messages of the next parcels as one, `size` bytes of them or a whole one; they count as sent."""
+        taken: list[bytes] = []
+        while self._parcels and size > 0:
+            parcel = self._parcels.popleft()
+            for message in parcel.messages:
+                self.sent(parcel, message)
+                taken.append(message)
+                size -= len(message)
+        return taken[0] if len(taken) == 1 else b"".join(taken)
+
+    def _make_room(self) -> None:
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)

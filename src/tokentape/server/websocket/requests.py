@@ -26,7 +26,7 @@ from tokentape.hub import channels
 from tokentape.runs import RunInfo, RunRequest
 from tokentape.server.routes.runs import HIDDEN, MAX_KEY
 from tokentape.server.services import Services
-from tokentape.server.websocket.attendance import Members
+from tokentape.server.websocket.attendance import Attendance, Members
 from tokentape.server.websocket.subscriptions import Subscriptions
 
 MAX_REASON: Final = 200
@@ -36,14 +36,22 @@ MAX_REASON: Final = 200
 class Requests:
     """Carries out the requests of one connection."""
 
+    __slots__ = ("_attendance", "_check", "_members", "_services", "_subscriptions")
+
     def __init__(
-        self, services: Services, subscriptions: Subscriptions, members: Members, check: Callable[[str], None]
+        self, services: Services, subscriptions: Subscriptions, attendance: Attendance, check: Callable[[str], None]
     ) -> None:
         """`check` raises `Unauthorized` for a token."""
         self._services = services
         self._subscriptions = subscriptions
-        self._members = members
+        self._attendance = attendance
+        self._members: Members | None = None
         self._check = check
+
+    async def leave(self) -> None:
+        """Takes back what lasts only as long as the connection: its members are not present any more."""
+        if self._members is not None:
+            await self._members.leave()
 
     async def carry_out(self, request: Request) -> dict[str, Any] | None:
         """Returns the data of the `ack`, or None when it has been sent; raises what is to be told as an `error`."""
@@ -95,6 +103,8 @@ class Requests:
         return _told(await self._services.runs.stop(request.run, detail=reason))
 
     async def _presence(self, request: Presence) -> dict[str, Any]:
+        if self._members is None:
+            self._members = Members(self._attendance)
         member = request.member or self._members.default_id
         match request.action:
             case "track":

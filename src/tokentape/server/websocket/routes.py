@@ -14,11 +14,15 @@ from tokentape.core.messages import SUBPROTOCOL
 from tokentape.server.auth import Gate
 from tokentape.server.config import Auth, ServerConfig
 from tokentape.server.problems import problem
+from tokentape.server.protocols.websocket import WebSocketLink
 from tokentape.server.services import Services
 from tokentape.server.transport import link_of
+from tokentape.server.websocket.asgi import AsgiWire
 from tokentape.server.websocket.attendance import Attendance
 from tokentape.server.websocket.connection import Connection
+from tokentape.server.websocket.direct import DirectWire
 from tokentape.server.websocket.socket import Socket
+from tokentape.server.websocket.wire import Wire
 
 
 def websocket_routes(services: Services) -> list[BaseRoute]:
@@ -50,8 +54,18 @@ class _Endpoint:
             return
         await send({"type": "websocket.accept", "subprotocol": subprotocol})
         socket = Socket(scope, receive, send)
-        check = self._gate.check_token
-        await Connection(self._services, self._attendance, socket, check=check, admitted=admitted).serve()
+        deadline = float(self._services.config.limits.write_deadline)
+        link = link_of(scope)
+        # Unless somebody between has kept the acceptance back, or answered it in a way of their own.
+        if isinstance(link, WebSocketLink) and link.accepted:
+            direct = DirectWire(link, socket.client, write_deadline=deadline)
+            direct.begin(self._connect(direct, admitted=admitted))
+        else:
+            wire = AsgiWire(socket, write_deadline=deadline)
+            await wire.serve(self._connect(wire, admitted=admitted))
+
+    def _connect(self, wire: Wire, *, admitted: bool) -> Connection:
+        return Connection(self._services, self._attendance, wire, check=self._gate.check_token, admitted=admitted)
 
     def _admit(self, scope: Scope) -> bool:
         """Whether the client may come in as it is; False when it has to send `auth` first."""

@@ -1,4 +1,4 @@
-"""One accepted WebSocket as ASGI gives it: text in, text out, and a way to cut it where the server offers one."""
+"""One accepted WebSocket as ASGI gives it: messages in, text out, and a way to cut it where the server offers one."""
 
 from __future__ import annotations
 
@@ -12,10 +12,6 @@ class Gone(Exception):
     """The client has gone, or the server beneath has given the connection up."""
 
 
-class UnsupportedData(Exception):
-    """The client sent a binary message."""
-
-
 class Socket:
     """Reads and writes one connection."""
 
@@ -27,15 +23,13 @@ class Socket:
         self.client = f"{address[0]}:{address[1]}" if address else "unknown"
         """Who is at the other end, for the log."""
 
-    async def receive(self) -> str | None:
-        """The next text message, None when the client has gone; raises `UnsupportedData` for a binary one."""
+    async def receive(self) -> str | bytes | None:
+        """The next message, text or binary; None when the client has gone."""
         message = await self._receive()
         if message["type"] == "websocket.disconnect":
             return None
         text: str | None = message.get("text")
-        if text is None:
-            raise UnsupportedData
-        return text
+        return text if text is not None else bytes(message["bytes"])
 
     async def send(self, text: bytes) -> None:
         """Sends a text message; waits while the connection takes nothing. Raises `Gone`."""

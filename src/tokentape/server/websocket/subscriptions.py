@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections import OrderedDict
 from collections.abc import Callable
+from typing import Any
 
 from tokentape.core import messages
 from tokentape.core.cursor import Cursor
@@ -16,21 +16,25 @@ from tokentape.hub import Payload, View, Watcher
 from tokentape.server.limits import check_audience
 from tokentape.server.services import Services
 from tokentape.server.watching import Watch, find, is_over, watch_of
-from tokentape.server.websocket.outbox import Outbox
+from tokentape.server.websocket.wire import Sending
 
 
 class Subscriptions:
-    """An `Outlet` (see `tokentape.hub.watcher`) that writes into the connection's outbox."""
+    """An `Outlet` (see `tokentape.hub.watcher`) that writes into the connection's wire."""
 
-    def __init__(self, services: Services, outbox: Outbox, *, on_shutdown: Callable[[], None]) -> None:
+    __slots__ = ("_closed", "_on_shutdown", "_opening", "_services", "_watchers", "_wire", "push")
+
+    def __init__(self, services: Services, wire: Sending, *, on_shutdown: Callable[[], None]) -> None:
         """`on_shutdown` is called when the hub sends its watchers elsewhere."""
+        self.push: Callable[[Any], None] | None = None
+        """The wire's own way to write, for as long as it is writable."""
         self._services = services
-        self._outbox = outbox
+        self._wire = wire
         self._on_shutdown = on_shutdown
-        self._limit = services.config.limits.max_streams
         # In the order of turns: whoever was served goes to the end.
-        self._watchers: OrderedDict[str, Watcher] = OrderedDict()
-        self._unanswered: dict[Watcher, RequestId] = {}
+        self._watchers: dict[str, Watcher] = {}
+        # The one that is being added, until its request is answered: requests are carried out one at a time.
+        self._opening: tuple[Watcher, RequestId] | None = None
         self._closed = False
 
     async def add(self, request: Subscribe) -> None:
@@ -41,15 +45,17 @@ class Subscriptions:
         """
         if request.stream in self._watchers:
             raise BadRequest(f"{request.stream!r} is subscribed on this connection already; unsubscribe it first.")
-        if len(self._watchers) >= self._limit:
-            raise TooMany(f"A connection has {self._limit} subscriptions at most; open another one.")
+        limit = self._services.config.limits.max_streams
+        if len(self._watchers) >= limit:
+            raise TooMany(f"A connection has {limit} subscriptions at most; open another one.")
         watch = watch_of(request.stream, await find(self._services, request.stream), request.position)
         watcher = await self._attach(watch, request)
         if self._watchers.get(watch.label) is not watcher:
             return  # the connection has ended meanwhile
         if is_over(watch, watcher.ready, closed=watcher.tail.closed):
             self.remove(watch.label)
-            self._outbox.answer(messages.ack(self._unanswered.pop(watcher), watcher.ready.as_dict()))
+            self._opening = None
+            self._wire.answer(messages.ack(request.id, watcher.ready.as_dict()))
             self._put(messages.end_message(watch.label, str(watcher.ready.cursor)))
         else:
             watcher.start()
@@ -57,13 +63,14 @@ class Subscriptions:
     async def _attach(self, watch: Watch, request: Subscribe) -> Watcher:
         hub = self._services.hub
         check_audience(hub, watch.place.stream, self._services.config.limits)
-        view = View(native.websocket, watch.label, run=watch.place.run, merge=request.merge)
+        framing = self._wire.framing
+        view = View(native.websocket, watch.label, run=watch.place.run, merge=request.merge, framing=framing)
         watcher = await hub.attach(watch.place.stream, watch.start, view, self)
         if self._closed:
             watcher.lost()
         else:
             self._watchers[watch.label] = watcher
-            self._unanswered[watcher] = request.id
+            self._opening = watcher, request.id
         return watcher
 
     def remove(self, name: str) -> None:
@@ -73,45 +80,51 @@ class Subscriptions:
             raise BadRequest(f"{name[:80]!r} is not subscribed on this connection.")
         watcher.lost()
 
+    def block(self) -> None:
+        """The wire takes nothing now."""
+        self.push = None
+
     def resume(self) -> None:
-        """Lets the watchers go on as far as there is room, in turns."""
+        """The wire takes something again: the watchers go on as far as there is room, in turns."""
+        if self._closed:
+            return
+        self.push = self._wire.write
         for name, watcher in tuple(self._watchers.items()):
             if not self.writable:
                 return
-            self._watchers.move_to_end(name)
-            if watcher not in self._unanswered:
+            if self._watchers.pop(name, None) is watcher:
+                self._watchers[name] = watcher
                 watcher.resume()
 
     def close(self) -> None:
         """Stops watching everything."""
         self._closed = True
+        self.push = None
         while self._watchers:
             self._watchers.popitem()[1].lost()
 
     # The outlet
 
-    push = None
-
     @property
     def writable(self) -> bool:
-        return self._outbox.writable
+        return self._wire.writable
 
     def ready(self, watcher: Watcher, ready: Ready) -> None:
-        request = self._unanswered.pop(watcher, None)
+        request = self._answered(watcher)
         if request is not None:
-            self._outbox.answer(messages.ack(request, ready.as_dict()))
+            self._wire.answer(messages.ack(request, ready.as_dict()))
         else:
             self._put(messages.ready_message(watcher.view.label, ready.as_dict()))
 
-    def write(self, watcher: Watcher, payload: Payload) -> None:  # noqa: ARG002 - all of them share the outbox
-        self._outbox.events(payload.content, payload.size)
+    def write(self, watcher: Watcher, payload: Payload) -> None:  # noqa: ARG002 - all of them share the wire
+        self._wire.events(payload.content, payload.size)
 
     def ended(self, watcher: Watcher) -> None:
         if watcher.view.run is None:
             # A closed channel: its format has no end of its own, so the subscription's is said here.
             position = Cursor(watcher.ready.cursor.epoch, watcher.cursor)
             self._put(messages.end_message(watcher.view.label, str(position)))
-        self._outbox.events((), 0, left=watcher.flushed)
+        self._wire.left(watcher.flushed)
 
     def finish(self, watcher: Watcher) -> None:
         self._watchers.pop(watcher.view.label, None)
@@ -126,7 +139,16 @@ class Subscriptions:
         else:
             told = copy.copy(error)
             told.details = {**error.details, "stream": watcher.view.label}
-            self._outbox.answer(messages.error(self._unanswered.pop(watcher, None), told))
+            self._wire.answer(messages.error(self._answered(watcher), told))
+
+    def _answered(self, watcher: Watcher) -> RequestId | None:
+        """The request that this watcher owes an answer, which it owes no longer."""
+        if self._opening is None or self._opening[0] is not watcher:
+            return None
+        request = self._opening[1]
+        self._opening = None
+        return request
 
     def _put(self, message: bytes) -> None:
-        self._outbox.events((message,), len(message))
+        content = (message,) if self._wire.framing is None else self._wire.framing((message,))
+        self._wire.events(content, len(message))

@@ -1,0 +1,16 @@
+"""What a connection tells of itself differs between the two event loops, and between the two ways to it."""
+
+import asyncio
+
+import pytest
+import uvloop
+
+BOTH_LOOPS = ("test_connection.py", "test_direct.py")
+
+
+@pytest.hookimpl
+def pytest_asyncio_loop_factories(config, item):
+    factories = {"uvloop": uvloop.new_event_loop}
+    if item.path.name in BOTH_LOOPS:
+        factories["asyncio"] = asyncio.new_event_loop
+    return factories
