@@ -37,8 +37,8 @@ fmt: .venv/dev.stamp ## format the code and mend what the linter can mend
 	@$(BIN)/ruff format .
 
 .PHONY: bench
-bench: .venv/dev.stamp ## run the benchmarks (benchmarks/*.py) one after another; ARGS go to each
-	@set -e; for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file" $(ARGS); done
+bench: .venv/dev.stamp ## measure tokentape and its peers, about 12 minutes (after bench-setup); ARGS=--quick: 2 minutes
+	@$(BIN)/python benchmarks/run.py $(ARGS)
 
 .PHONY: bench-setup
 bench-setup: ## build the load client and install what the benchmarks compare with, into .bench

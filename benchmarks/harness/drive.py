@@ -83,7 +83,8 @@ class Server:
         """Waits until the server has been handed, or has handed over, the last event."""
         if self._publisher is not None:
             answer = self._publisher.ask(f"done {max(1, round(seconds))}", seconds=seconds + ANSWER_SECONDS)
-            number(answer, "published")
+            if answer.get("failed"):
+                raise ChildError(f"{self._publisher.name} could not publish all: {answer.get('error', answer)}")
         else:
             assert self._child is not None
             self._child.answer(seconds=seconds, what="the last event being handed over", key="emitted")

@@ -20,8 +20,8 @@ PROBE_SECONDS: Final = 0.2
 FIRST_PROBE: Final = 20_000
 """Deliveries of the first probe: a second of the slowest system that anybody uses."""
 LARGEST_STEP: Final = 12
-MOST_DELIVERIES: Final = 3_000_000
-"""Of one unthrottled measurement: what the load client counts in two seconds."""
+MOST_DELIVERIES: Final = 8_000_000
+"""Of one unthrottled measurement: what the load client counts in one and a half seconds when they come merged."""
 
 
 @dataclass
@@ -29,15 +29,16 @@ class Capacity:
     """What was seen of the systems so far: deliveries per second, by system and number of watchers."""
 
     unthrottled: dict[tuple[str, int], float] = field(default_factory=dict)
-    steady: dict[str, float] = field(default_factory=dict)
-    """The rate at which a system was first seen to fall behind, by system."""
+    behind: dict[str, float] = field(default_factory=dict)
+    """What a system did when it was last asked for more than it could do, by system."""
 
     def hopeless(self, system: str, watchers: int, rate: int) -> str | None:
         """Why a load is not worth trying, when a lower one already was too much."""
-        most = self.steady.get(system)
-        if most is None or watchers * rate <= most * PATIENCE:
+        most = max((speed for (name, _), speed in self.unthrottled.items() if name == system), default=0.0)
+        most = max(most, self.behind.get(system, 0.0))
+        if not most or not rate or watchers * rate <= most * PATIENCE:
             return None
-        return f"does not keep up: {most:,.0f} deliveries/s at most, and this asks for {watchers * rate:,}"
+        return f"{most:,.0f} deliveries/s is the most that was seen of it, and this asks for {watchers * rate:,}"
 
 
 def steady(server: Server, watchers: Watchers, key: Key, *, round_: int, seconds: float, capacity: Capacity) -> Cell:
@@ -49,10 +50,11 @@ def steady(server: Server, watchers: Watchers, key: Key, *, round_: int, seconds
     missing = watchers.missing(server.emitted, seconds=limit)
     values, report = window.values(missing)
     if missing:
+        capacity.behind[server.system.name] = values["per_second"]
         return _incomplete(key, round_, values, report, missing)
     server.all_out(seconds=limit)
     if values["seconds"] > count / key.rate * LATE + LATE_SECONDS:
-        capacity.steady[server.system.name] = values["per_second"]
+        capacity.behind[server.system.name] = values["per_second"]
         reason = f"took {values['seconds']:.1f} s for {count / key.rate:.1f} s of events"
         return Cell(key=key, round=round_, status="saturated", reason=reason, values=values)
     return Cell(key=key, round=round_, values=values)
@@ -132,8 +134,8 @@ def _probe(server: Server, watchers: Watchers, seconds: float) -> float:
         missing = watchers.missing(server.emitted, seconds=seconds + PATIENCE_SECONDS)
         took = time.monotonic() - began
         speed = max(1, watchers.good - missing) * count / took
+        server.all_out(seconds=seconds + PATIENCE_SECONDS)
         if missing or took >= PROBE_SECONDS or count * watchers.good >= MOST_DELIVERIES:
             return speed
-        server.all_out(seconds=seconds + PATIENCE_SECONDS)
         step = min(LARGEST_STEP, max(2.0, 1.3 * PROBE_SECONDS / took))
         count = min(round(count * step), MOST_DELIVERIES // watchers.good)
