@@ -157,14 +157,17 @@ class Run:
         """Stops it and keeps the text; waits for the terminal event. Harmless when it has ended."""
         return await self._tape.runs.stop(self.id, detail=detail)
 
-    def events(self, *, after: Cursor | str = "start") -> AsyncGenerator[Item, None]:
-        """Its own events, from its first to its terminal one."""
-        return self._tape.read(f"runs/{self.id}", after=after)
+    async def events(self, *, after: Cursor | str = "start") -> AsyncGenerator[Item, None]:
+        """Its own events, from its first to its terminal one; after that, `info` says how it ended."""
+        async with aclosing(self._tape.read(f"runs/{self.id}", after=after)) as items:
+            async for item in items:
+                yield item
+        await self._tape.runs.settled(self.id)
 
     async def text(self) -> str:
         """Waits for the end, and returns the whole answer."""
         transcript = Transcript()
-        async with aclosing(self._tape.read(f"runs/{self.id}")) as items:
+        async with aclosing(self.events()) as items:
             async for item in items:
                 transcript.apply(item.event)
         return transcript.text(self.id)

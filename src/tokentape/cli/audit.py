@@ -48,5 +48,5 @@ def digest(entries: Sequence[Entry]) -> str:
 
     However a watcher's stream was merged on the way, this form is the same (laws of `tokentape.core.merge`).
     """
-    lines = (b"%d %b\n" % (offset, record) for offset, record, _ in merge(entries))
+    lines = (b"%d %b\n" % (entry.offset, entry.record) for entry in merge(entries))
     return hashlib.sha256(b"".join(lines)).hexdigest()

@@ -19,6 +19,7 @@ from tokentape.cli.options import json_option
 from tokentape.server.config import ServerConfig
 from tokentape.server.logs import configure_logging
 from tokentape.server.serve import serve as serve_app
+from tokentape.server.serve import tune_interpreter
 from tokentape.tape import Tape
 
 T = TypeVar("T")
@@ -77,6 +78,7 @@ async def run_tape(config: ServerConfig, on_ready: Callable[[str], None]) -> Non
 
 def run_server(work: Coroutine[Any, Any, T]) -> T:
     """Runs a server's event loop: uvloop, where there is one."""
+    tune_interpreter()
     try:
         import uvloop  # noqa: PLC0415 - not on every system
     except ImportError:

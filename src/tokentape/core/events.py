@@ -44,8 +44,11 @@ SYSTEM_PREFIX: Final = "$"
 """Streams whose name starts so are the server's own; no caller can name them."""
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One event. `at` is milliseconds since the Unix epoch, when it was recorded; `id` the publisher's own id."""
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """One event. `at` is milliseconds since the Unix epoch, when it was recorded; `id` the publisher's own id.
+
+    `data` is what JSON can say, so no event can be part of a reference cycle, and the garbage collector passes it over.
+    """
 
     type: str
     run: str | None = None

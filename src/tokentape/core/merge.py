@@ -11,13 +11,18 @@ Stored records are never rewritten: this is for whoever is behind, at encoding t
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from tokentape.core.events import MERGEABLE, Event, decode_event, encode_event
 
 
-class Entry(NamedTuple):
-    """One record with its place: `offset`, the stored bytes, and the event that they spell."""
+class Entry(msgspec.Struct, frozen=True, gc=False):
+    """One record with its place: `offset`, the stored bytes, and the event that they spell.
+
+    The rings hold hundreds of thousands of them, which the garbage collector need not visit: see `Event`.
+    """
 
     offset: int
     record: bytes

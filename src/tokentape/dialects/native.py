@@ -33,7 +33,7 @@ class NativeSse:
     def encode(self, label: str, epoch: str, entries: Sequence[Entry]) -> bytes:
         prefix = b"id: " + epoch.encode() + b"-"
         # Records are JSON, which has no raw line end: each is one data line.
-        return b"".join([b"%b%d\ndata: %b\n\n" % (prefix, offset, record) for offset, record, _ in entries])
+        return b"".join([b"%b%d\ndata: %b\n\n" % (prefix, entry.offset, entry.record) for entry in entries])
 
     def ephemeral(self, label: str, event: Event) -> bytes:
         return b"data: " + encode_event(event) + b"\n\n"

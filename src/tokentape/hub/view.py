@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from tokentape.core.events import Event
 from tokentape.core.merge import Entry, merge
 from tokentape.dialects.base import Dialect
 
 
-class Payload(NamedTuple):
+class Payload(msgspec.Struct, frozen=True, gc=False):
     """Encoded events: everything of a view in (from, `last`]. `ended` says that nothing will follow, ever."""
 
     content: Any

@@ -247,6 +247,12 @@ class Runs:
                 _log.warning("run %s has not ended yet, %s s after it was told to stop", run_id, STOP_WAIT)
         return self.get(run_id)
 
+    async def settled(self, run_id: str) -> None:
+        """Waits until what is known of a run whose end was seen says so; at once for one that ended elsewhere."""
+        ended = self._ended.get(run_id)
+        if ended is not None:
+            await ended.wait()
+
     def _request_stop(self, run_id: str, reason: str, detail: str) -> None:
         runner = self._live.get(run_id)
         if runner is not None:
@@ -254,10 +260,17 @@ class Runs:
 
     def get(self, run_id: str) -> RunInfo:
         """What is known of a run; raises `RunNotFound`."""
-        info = self._registry.index.get(run_id)
+        info = self._find(run_id)
         if info is None:
             raise RunNotFound(f"There is no run {run_id[:80]!r}, or it ended long ago.")
         return info
+
+    def _find(self, run_id: str) -> RunInfo | None:
+        # Whoever has seen the end of a run must find it ended, a moment before that is on record, too.
+        runner = self._live.get(run_id)
+        if runner is not None and runner.info.end:
+            return runner.info
+        return self._registry.index.get(run_id)
 
     def list(self, *, state: State | None = None, limit: int = 50, before: str | None = None) -> list[RunInfo]:
         """Runs, the newest first, those older than the run `before`."""
@@ -280,7 +293,7 @@ class Runs:
         run_id = name.removeprefix(RUN_STREAMS)
         if run_id == name:
             return Place(name)
-        info = self._registry.index.get(run_id)
+        info = self._find(run_id)
         if info is None:
             return Place(name, run=run_id)
         begin = Cursor.parse(info.cursor) if info.cursor and not info.owns_stream else None

@@ -91,7 +91,7 @@ class Append(msgspec.Struct, kw_only=True):
     close: bool = False
 
 
-class Appended(NamedTuple):
+class Appended(msgspec.Struct, frozen=True, gc=False):
     """What an accepted append did.
 
     The new records have the offsets `first`…`last` (`first == last + 1` when none is new). `offsets`

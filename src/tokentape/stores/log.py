@@ -9,7 +9,6 @@ from __future__ import annotations
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
@@ -235,7 +234,7 @@ def decide(
     if not (records or closes or producer is not None or sequence is not None):
         return _nothing_new(head, offsets), None
     # The class's own constructor would take twice as long, and this happens for every token.
-    appended = new_appended((head.epoch, first, head.last + len(records), closes or head.closed, offsets, False))
+    appended = Appended(head.epoch, first, head.last + len(records), closes or head.closed, offsets)
     return appended, Change(head.id, first, records, keys, producer, sequence, closes)
 
 
@@ -257,9 +256,6 @@ def _place(
                 seen[key] = offset
         offsets.append(offset)
     return offsets, tuple(new_records), tuple(new_keys) if seen else None
-
-
-new_appended = partial(tuple.__new__, Appended)
 
 
 def _nothing_new(head: Head, offsets: Sequence[int], *, duplicate: bool = False) -> Appended:
