@@ -25,6 +25,8 @@ MIN_SHARE: Final = 0.25
 """Of the time, for flushes, when others could use all of it."""
 DEMAND_WEIGHT: Final = 3.0
 """How much of the share others take for each part of the time that they use."""
+MAX_SLICE: Final = 0.03
+"""Seconds of a slice when others have just held the loop for three times as long, or longer."""
 IDLE: Final = 0.1
 """What others use, as a part of the time, when there is no need to give way."""
 MEMORY: Final = 0.05
@@ -79,11 +81,13 @@ class Flusher:
     def _flush(self) -> None:
         loop = asyncio.get_running_loop()
         started = loop.time()
-        self._observe(started)
+        others = self._observe(started)
+        # Where a turn of the loop takes others long, a short slice in each would be no share at all.
+        slice_ = max(self._slice, min(MAX_SLICE, others * MIN_SHARE / (1 - MIN_SHARE)))
         if self._flushing is None:
             self._flushing = self._begin()
         for _ in self._flushing:
-            if loop.time() - started > self._slice:
+            if loop.time() - started > slice_:
                 self._rest(started)
                 wait = self._not_before - loop.time() if self._demand > IDLE else 0.0
                 self._scheduled = loop.call_later(wait, self._flush) if wait > 0 else loop.call_soon(self._flush)
@@ -94,12 +98,13 @@ class Flusher:
         if self._dirty:
             self._schedule()
 
-    def _observe(self, now: float) -> None:
-        """Learns what others have used since the last slice."""
+    def _observe(self, now: float) -> float:
+        """Learns, and returns, how many seconds of this thread others have used since the last slice."""
         wall, cpu = now - self._seen_at, thread_time() - self._seen_cpu
         if wall > 0:
             weight = wall / (wall + MEMORY)
             self._demand += weight * (min(1.0, cpu / wall) - self._demand)
+        return cpu
 
     def _rest(self, started: float) -> None:
         self._seen_at, self._seen_cpu = asyncio.get_running_loop().time(), thread_time()
