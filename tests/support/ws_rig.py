@@ -7,7 +7,7 @@ import json
 import os
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -15,6 +15,7 @@ import msgspec
 import uvicorn
 from scripted import ScriptedModels, ScriptedProvider
 from starlette.applications import Starlette
+from starlette.types import ASGIApp
 from websockets.asyncio.client import ClientConnection, connect
 
 from tokentape.core.messages import SUBPROTOCOL
@@ -124,9 +125,12 @@ async def serving(
     ring: int = 1024,
     plain: bool = False,
     hidden: bool = False,
+    middleware: Callable[[ASGIApp], ASGIApp] | None = None,
     **options,
 ) -> AsyncIterator[Rig]:
     """With `plain` it is uvicorn's own protocol; with `hidden` it is ours, and the application does not see it."""
+    if hidden:
+        middleware = _hide
     config = config or ServerConfig()
     async with store or MemoryStore() as opened:
         hub = Hub(opened, HubLimits(ring_records=ring))
@@ -136,7 +140,7 @@ async def serving(
         runs = Runs(hub, channels, models)
         services = Services(opened, hub, runs, channels, models, config, "0")
         await runs.open()
-        rig = await _listen(services, provider, plain=plain, hidden=hidden, **options)
+        rig = await _listen(services, provider, plain=plain, middleware=middleware, **options)
         try:
             yield rig
         finally:
@@ -150,7 +154,13 @@ async def serving(
 
 
 async def _listen(
-    services: Services, provider: ScriptedProvider, *, plain: bool, hidden: bool, sndbuf: int = 65_536, **options
+    services: Services,
+    provider: ScriptedProvider,
+    *,
+    plain: bool,
+    middleware: Callable[[ASGIApp], ASGIApp] | None,
+    sndbuf: int = 65_536,
+    **options,
 ) -> Rig:
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -168,9 +178,9 @@ async def _listen(
     else:
         http, ws = protocols(services.config.limits)
         settings |= {"http": http, "ws": _ours(ws)}
-    app = Starlette(routes=websocket_routes(services))
-    if hidden:
-        app = _hide(app)
+    app: ASGIApp = Starlette(routes=websocket_routes(services))
+    if middleware is not None:
+        app = middleware(app)
     config = uvicorn.Config(app, lifespan="off", log_config=None, timeout_graceful_shutdown=5, **settings | options)
     config.load()
     server = uvicorn.Server(config)
@@ -179,7 +189,7 @@ async def _listen(
     return Rig(services, provider, server, sock.getsockname()[1], sock)
 
 
-def _hide(app: Starlette):
+def _hide(app: ASGIApp) -> ASGIApp:
     async def hidden(scope, receive, send):
         extensions = {name: value for name, value in scope["extensions"].items() if name != EXTENSION}
         await app({**scope, "extensions": extensions}, receive, send)

@@ -6,6 +6,7 @@ import pytest
 import uvloop
 
 BOTH_LOOPS = ("test_connection.py", "test_direct.py")
+OWN_CLOCK = ("test_stall.py",)
 
 
 @pytest.hookimpl
@@ -13,4 +14,7 @@ def pytest_asyncio_loop_factories(config, item):
     factories = {"uvloop": uvloop.new_event_loop}
     if item.path.name in BOTH_LOOPS:
         factories["asyncio"] = asyncio.new_event_loop
+    if item.path.name in OWN_CLOCK:
+        # The clock of the other cannot be replaced.
+        factories = {"asyncio": asyncio.new_event_loop}
     return factories
