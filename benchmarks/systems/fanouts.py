@@ -164,7 +164,6 @@ FANOUTS: tuple[System, ...] = (
         publisher=commands.posts("/v1/stream/bench", "Content-Type: text/plain"),
         resume="durable",
         requires=("node/durable-streams.js", "node_modules/@durable-streams/server/package.json", "bin/load"),
-        per_message=False,  # a watcher that wakes is given all that has come meanwhile
         version=versions.modules("@durable-streams/server"),
     ),
     System(
@@ -180,7 +179,6 @@ FANOUTS: tuple[System, ...] = (
         publisher=commands.posts("/v1/stream/bench", "Content-Type: text/plain"),
         resume="durable",
         requires=("node/durable-streams.js", "node_modules/@durable-streams/server/package.json", "bin/load"),
-        per_message=False,
         version=versions.modules("@durable-streams/server"),
     ),
     System(

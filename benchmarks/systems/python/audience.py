@@ -12,7 +12,7 @@ E = TypeVar("E")
 
 BEHIND: Final = 4096
 """A client that is so many events behind, beyond its socket's buffers, is let go: its queue must not grow for ever."""
-AHEAD: Final = 64
+AHEAD: Final = 4
 """So many events may wait for everybody before the producer waits too."""
 _SAMPLE: Final = 8
 
