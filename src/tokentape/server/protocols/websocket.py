@@ -82,7 +82,9 @@ class WebSocketProtocol(GuardedWebSocketProtocol, Bounds):
             self.transport.close()
 
     def _forget_request(self) -> None:
-        # A silent connection should not hold what its request was.
+        # A silent connection should not hold what its request was; the parser keeps the rest of it.
+        self.request.headers.clear()
+        self.response.headers.clear()
         self.scope = self.request = self.response = cast("Any", None)
 
     # Instead of ASGI
