@@ -246,19 +246,21 @@ async def test_refused_events_are_shown_to_nobody(hub: Hub) -> None:
 async def test_flush_of_many_watchers_lets_others_run(hub: Hub) -> None:
     hub._flusher._slice = 0.0
     outlets = [await watch(hub) for _ in range(300)]
+    await record(hub, "w")
+    await outlets[-1].until(lambda: outlets[-1].offsets == [1])
     turns = 0
 
     def count() -> None:
         nonlocal turns
         turns += 1
-        if len(outlets[-1].offsets) == 0:
+        if outlets[-1].offsets == [1]:
             asyncio.get_running_loop().call_soon(count)
 
     await record(hub, "x")
     count()
-    await outlets[-1].until(lambda: outlets[-1].offsets == [1])
+    await outlets[-1].until(lambda: outlets[-1].offsets == [1, 2])
     assert turns > 2
-    assert all(outlet.offsets == [1] for outlet in outlets)
+    assert all(outlet.offsets == [1, 2] for outlet in outlets)
 
 
 async def test_writer_is_bounded_and_ordered(hub: Hub) -> None:
