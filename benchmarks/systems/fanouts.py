@@ -6,7 +6,9 @@ from systems import commands, versions
 from systems.system import System
 
 _SSE = ("Accept: text/event-stream",)
-_VENV = "venv/requirements.txt"  # what is installed there; written last
+# Written when everything is installed.
+_VENV = "venv/requirements.txt"
+_NODE = "node.stamp"
 
 FANOUTS: tuple[System, ...] = (
     System(
@@ -82,7 +84,7 @@ FANOUTS: tuple[System, ...] = (
         transport="ws",
         command=commands.node("ws.js"),
         path="/ws",
-        requires=("node/ws.js", "node_modules/ws/package.json"),
+        requires=(_NODE,),
         version=versions.modules("ws"),
     ),
     System(
@@ -93,7 +95,7 @@ FANOUTS: tuple[System, ...] = (
         command=commands.node("sse.js"),
         path="/events",
         headers=_SSE,
-        requires=("node/sse.js",),
+        requires=(_NODE,),
         version=versions.modules(),
     ),
     System(
@@ -105,7 +107,7 @@ FANOUTS: tuple[System, ...] = (
         path="/socket.io/?EIO=4&transport=websocket",
         hello=("40",),  # joins the main namespace
         engineio=True,
-        requires=("node/socketio.js", "node_modules/socket.io/package.json"),
+        requires=(_NODE,),
         version=versions.modules("socket.io"),
     ),
     System(
@@ -163,7 +165,7 @@ FANOUTS: tuple[System, ...] = (
         headers=_SSE,
         publisher=commands.posts("/v1/stream/bench", "Content-Type: text/plain"),
         resume="durable",
-        requires=("node/durable-streams.js", "node_modules/@durable-streams/server/package.json", "bin/load"),
+        requires=(_NODE, "bin/load"),
         version=versions.modules("@durable-streams/server"),
     ),
     System(
@@ -178,7 +180,7 @@ FANOUTS: tuple[System, ...] = (
         headers=_SSE,
         publisher=commands.posts("/v1/stream/bench", "Content-Type: text/plain"),
         resume="durable",
-        requires=("node/durable-streams.js", "node_modules/@durable-streams/server/package.json", "bin/load"),
+        requires=(_NODE, "bin/load"),
         version=versions.modules("@durable-streams/server"),
     ),
     System(
