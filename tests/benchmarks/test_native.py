@@ -3,13 +3,15 @@
 import asyncio
 import http.client
 import json
+import re
+import socket
 import subprocess
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import openai
 import pytest
-from native_rig import Program, build, watching
+from native_rig import Program, build, scripted, sse, watching
 from websockets.asyncio.client import connect
 
 
@@ -91,6 +93,21 @@ async def test_waiting_ends_with_the_time_given(programs: Path) -> None:
             missed = await load.ask("wait 6 0.1")
             assert (missed["reached"], missed["missing"]) == (0, 4)
             assert 0.1 <= missed["seconds"] < 5
+
+
+async def test_waiting_ends_when_those_who_are_missing_are_gone(programs: Path) -> None:
+    gone = asyncio.Event()
+
+    async def answer(_: str, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n" + sse(1))
+        await gone.wait()
+
+    async with scripted(answer) as port, watching(programs, port, 2) as load:
+        await load.ask("connect")
+        asyncio.get_running_loop().call_later(0.3, gone.set)  # when it waits; nothing tells when it has begun to
+        waited = await load.ask("wait 5 20")
+        assert (waited["reached"], waited["missing"]) == (0, 2)
+        assert waited["seconds"] < 10
 
 
 async def test_slow_and_stalled_watchers_do_not_count(programs: Path) -> None:
@@ -189,6 +206,25 @@ async def test_a_stream_that_is_not_read_waits_and_then_goes_on(programs: Path) 
         writer.close()
         assert body.count(b"finish_reason") == tokens + 1
         assert body.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
+
+
+async def test_a_provider_that_was_held_up_goes_on_at_its_rate(programs: Path) -> None:
+    """A client that reads again gets no burst of what it would have got meanwhile."""
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        async with Program.running(programs / "upstream", "--rate", 2000, "--tokens", 1_000_000) as upstream:
+            client.connect(("127.0.0.1", (await upstream.answer())["port"]))
+            client.sendall(b"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n")
+            sent = -1
+            while (stats := await upstream.ask("stats"))["sent"] != sent:
+                sent = stats["sent"]
+                await asyncio.sleep(0.3)
+            body = b""
+            while (made := [int(time) for time in re.findall(rb"@(\d+);", body)])[sent + 200 :] == []:
+                body += client.recv(1 << 20)
+            client.close()
+    assert made[sent] - made[sent - 1] > 0.25e6  # it was held up
+    assert made[sent + 199] - made[sent] > 0.09e6  # 200 tokens are a tenth of a second
 
 
 @pytest.mark.parametrize(
