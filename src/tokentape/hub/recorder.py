@@ -1,7 +1,8 @@
 """The write side: everything that is recorded in one turn of the loop goes to the store as one batch (group commit).
 
 One batch is under way at a time; what comes meanwhile is the next one. So nothing waits per token, the
-order of acceptance is the order of the calls, and a slow store makes larger batches, not more of them.
+order of acceptance is the order of the calls, and a slow store makes larger batches, not more of them. And commits
+take no more than a share of the time, beyond a burst: each costs the same whether it carries one token or fifty.
 """
 
 from __future__ import annotations
@@ -20,6 +21,12 @@ _log = logging.getLogger(__name__)
 
 MAX_BATCH: Final = 4096
 """Appends in one batch; bounds how long one commit can take."""
+COMMIT_SHARE: Final = 0.3
+"""Of the time, for commits, when they come one after the other."""
+COMMIT_BURST: Final = 0.003
+"""Seconds of commits that need no pause: what one caller does step by step goes at full speed."""
+MAX_REST: Final = 0.008
+"""Seconds that a batch waits at most for the one before to be paid for."""
 
 
 class Recorder:
@@ -31,6 +38,9 @@ class Recorder:
         self._waiting: list[_Pending] = []
         self._dirty: dict[Writer, None] = {}
         self._task: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._owed = 0.0
+        self._owed_at = 0.0
 
     async def append(self, item: Append, events: Sequence[Event]) -> Appended:
         """Records events on a stream and waits until they are accepted; raises what the store answered.
@@ -64,9 +74,20 @@ class Recorder:
     async def _run(self) -> None:
         try:
             while self._waiting or self._dirty:
+                started = self._loop.time()
                 await self._commit(self._take())
+                rest = self._charge(started, self._loop.time())
+                if rest > 0:
+                    await asyncio.sleep(rest)
         finally:
             self._task = None
+
+    def _charge(self, started: float, ended: float) -> float:
+        """How long the next commit has to wait for this one."""
+        owed = max(0.0, self._owed - COMMIT_SHARE * (started - self._owed_at))
+        self._owed = owed + (1 - COMMIT_SHARE) * (ended - started)
+        self._owed_at = ended
+        return min(MAX_REST, (self._owed - COMMIT_BURST) / COMMIT_SHARE)
 
     def _take(self) -> list[_Pending]:
         batch = self._waiting[:MAX_BATCH]
