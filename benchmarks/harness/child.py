@@ -18,6 +18,8 @@ from typing import Any, Final, Self
 
 from harness import proc
 
+FROM_STDOUT: Final = "stdout: "
+"""Before lines in the log that are no JSON."""
 LONGEST_LINE: Final = 1 << 20
 QUIT_SECONDS: Final = 1.0
 """How long a program may take to end when it is asked to; after that it is made to."""
@@ -112,7 +114,7 @@ class Child:
             if isinstance(found, dict) and (key is None or key in found):
                 return found
             with self._log.open("ab") as log:
-                log.write(b"stdout: " + line + b"\n")
+                log.write(FROM_STDOUT.encode() + line + b"\n")
 
     def has_answered(self) -> bool:
         """Whether a line, or the program's end, can be read without waiting."""
@@ -170,8 +172,9 @@ class Child:
         return line
 
     def _last_words(self) -> str:
-        """The last line that this start of the program wrote to stderr."""
+        """The last line that this start of the program wrote to stderr; else to stdout, beside its answers."""
         with self._log.open("rb") as log:
             log.seek(max(self._from, log.seek(0, os.SEEK_END) - 8192))
             lines = [line.strip() for line in log.read().decode("utf-8", "replace").splitlines() if line.strip()]
-        return f": {lines[-1][:200]}" if lines else ""
+        errors = [line for line in lines if not line.startswith(FROM_STDOUT)] or lines
+        return f": {errors[-1].removeprefix(FROM_STDOUT)[:200]}" if errors else ""

@@ -167,13 +167,15 @@ class Watchers:
         stalled: int = 0,
         slow: int = 0,
         window: int = 512,
+        connect_seconds: int = CONNECT_SECONDS,
     ) -> None:
         self.watchers = watchers
+        self._connect_seconds = connect_seconds
         self.good = watchers - stalled - slow
         system = target.system
         command = [str(place.bin / "load"), "watch", "--port", str(target.port), "--transport", system.transport]
         command += ["--path", system.path, "--watchers", str(watchers), "--window", str(window)]
-        command += ["--connect-seconds", str(CONNECT_SECONDS)]
+        command += ["--connect-seconds", str(connect_seconds)]
         command += ["--stalled", str(stalled)] if stalled else []
         command += ["--slow", str(slow)] if slow else []
         self._body = place.workdir()
@@ -202,7 +204,7 @@ class Watchers:
         return self._child.has_answered()
 
     def connected(self) -> Connected:
-        seconds = CONNECT_SECONDS + ANSWER_SECONDS
+        seconds = self._connect_seconds + ANSWER_SECONDS
         answer = self._child.answer(seconds=seconds, what=f"{self.watchers:,} watchers being connected")
         connected = int(number(answer, "connected"))
         if connected < self.watchers:

@@ -133,11 +133,11 @@ Point = tuple[float, Key]
 def _lines(
     results: Results, systems: Sequence[str], loads: Sequence[int], key: Callable[[str, int], Key]
 ) -> dict[str, list[Point]]:
-    """The points of each system, if there are at least two."""
+    """The points of each system; one that can do only the lowest load is a point alone."""
     lines = {}
     for system in systems:
         points = [(float(value), key(system, value)) for value in loads if results.measured(key(system, value))]
-        if len(points) > 1:
+        if points:
             lines[system] = points
     return lines
 
@@ -145,7 +145,7 @@ def _lines(
 def _panels(
     results: Results, lines: dict[str, list[Point]], panels: Sequence[tuple[str, str]], title: str, axis: str
 ) -> Drawing | None:
-    if not lines:
+    if not any(len(points) > 1 for points in lines.values()):
         return None
     drawing, places = plt.subplots(1, len(panels), figsize=(10, 4.6), layout="constrained")
     for place, (name, text) in zip(places, panels, strict=True):
@@ -155,6 +155,8 @@ def _panels(
         ticks = sorted({value for points in lines.values() for value, _ in points})
         place.set_xticks(ticks, [f"{value:,.0f}" for value in ticks])
         place.xaxis.set_minor_locator(mpl.ticker.NullLocator())
+        place.yaxis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5)))
+        place.yaxis.set_minor_locator(mpl.ticker.NullLocator())
         place.yaxis.set_major_formatter(mpl.ticker.FuncFormatter(lambda value, _: f"{value:,g}"))
     drawing.suptitle(title, x=0.01, ha="left", weight="bold")
     handles, labels = places[0].get_legend_handles_labels()

@@ -25,6 +25,8 @@ TRIES: Final = 2
 TRIES_FROM_ZERO: Final = 3
 RAMP_WINDOW: Final = 128
 """Runs that are being started at a time."""
+CONNECT_SECONDS: Final = 12
+"""A proxy that does not answer all within this time is overwhelmed by those that it did answer."""
 RAMP_SECONDS: Final = 1.0
 """Between the last run's start and the window."""
 LONGEST_RUN: Final = 90
@@ -67,7 +69,7 @@ def measure(place: Place, system: System, streams: int, *, round_: int, seconds:
             upstream = stack.enter_context(Upstream(place, rate=RATE, tokens=RATE * LONGEST_RUN))
             server = stack.enter_context(Server(place, system, upstream=upstream.origin))
             before = server.memory()
-            watchers = stack.enter_context(Watchers(place, server, streams, window=RAMP_WINDOW))
+            watchers = stack.enter_context(_runs(place, server, streams))
             watchers.connect()
             server.pin()
             time.sleep(RAMP_SECONDS)
@@ -84,14 +86,18 @@ def measure_direct(place: Place, like: System, streams: int, *, round_: int, sec
     try:
         with ExitStack() as stack:
             upstream = stack.enter_context(Upstream(place, rate=RATE, tokens=RATE * LONGEST_RUN))
-            target: Target = Provider(system=replace(like, name=DIRECT), port=upstream.port)
-            watchers = stack.enter_context(Watchers(place, target, streams, window=RAMP_WINDOW))
+            target = Provider(system=replace(like, name=DIRECT), port=upstream.port)
+            watchers = stack.enter_context(_runs(place, target, streams))
             watchers.connect()
             time.sleep(RAMP_SECONDS)
             values, report = _window(None, upstream, watchers, seconds)
     except ChildError as error:
         return Cell(key=where, round=round_, status="failed", reason=str(error))
     return _judged(where, round_, values, report)
+
+
+def _runs(place: Place, target: Target, streams: int) -> Watchers:
+    return Watchers(place, target, streams, window=RAMP_WINDOW, connect_seconds=CONNECT_SECONDS)
 
 
 def _window(
