@@ -5,16 +5,18 @@ import json
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
+import psutil
 import uvicorn
 from scripted import FINISH, ScriptedModels, ScriptedProvider
 from starlette.applications import Starlette
 from starlette.routing import Mount
+from wire import PATIENCE, Reply, Stream, Wire
 
-from tokentape.core.sse import ServerSentEvent, SseDecoder
+from tokentape.core.sse import ServerSentEvent
 from tokentape.hub import Hub, HubLimits
 from tokentape.hub.channels import Channels, Publish
 from tokentape.providers.catalog import ModelInfo
@@ -27,25 +29,12 @@ from tokentape.stores.base import Store
 from tokentape.stores.memory import MemoryStore
 from tokentape.stores.sqlite import SqliteStore
 
-PATIENCE = 10
-"""Seconds that a test waits for what must come."""
 HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
 
 
 class Models(ScriptedModels):
     def models(self) -> list[ModelInfo]:
         return [ModelInfo(name=p.name, provider=p.name, model=f"{p.name}-1", default=True) for p in self.providers]
-
-
-@dataclass
-class Reply:
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def json(self):
-        return json.loads(self.body)
 
 
 class Audience:
@@ -65,6 +54,26 @@ class Audience:
             while not condition():
                 self._changed.clear()
                 await self._changed.wait()
+
+
+class Footprint:
+    """What this process has at work and open, and should come back to."""
+
+    def __init__(self) -> None:
+        self._tasks, self._descriptors = self._now()
+
+    @staticmethod
+    def _now() -> tuple[int, int]:
+        return len(asyncio.all_tasks()), psutil.Process().num_fds()
+
+    async def back(self) -> None:
+        """Waits until there is no more of anything than at the beginning."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                tasks, descriptors = self._now()
+                if tasks <= self._tasks and descriptors <= self._descriptors:
+                    return
+                await asyncio.sleep(0.01)
 
 
 @dataclass
@@ -124,6 +133,21 @@ class Rig:
         finally:
             stream.close()
 
+    @asynccontextmanager
+    async def wire(self, *, rcvbuf: int = 0) -> AsyncIterator[Wire]:
+        """A connection for any number of requests; closed without a word."""
+        wire = await Wire.open(self.port, rcvbuf=rcvbuf)
+        try:
+            yield wire
+        finally:
+            wire.close()
+
+    async def footprint(self) -> Footprint:
+        """What the process has now, with all that is made when it is first needed."""
+        await self.publish("warm", {})
+        await self.ask("GET", "/healthz")
+        return Footprint()
+
     async def nobody_watches(self) -> None:
         """Waits until the server has let go of every watcher."""
         await self.audience.until(lambda: not self.services.hub.watchers())
@@ -144,89 +168,6 @@ class Rig:
             await self.serving
 
 
-@dataclass
-class Stream:
-    """One response, chunk by chunk: it knows how the response ended."""
-
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-    status: int
-    headers: dict[str, str]
-    decoder: SseDecoder = field(default_factory=SseDecoder)
-    events: list[ServerSentEvent] = field(default_factory=list)
-    raw: bytearray = field(default_factory=bytearray)
-    ending: str | None = None
-    """`whole` with the end of the response, `cut` without."""
-
-    @classmethod
-    async def open(
-        cls, port: int, path: str, *, method: str = "GET", body=None, headers: dict[str, str], rcvbuf: int = 0
-    ) -> "Stream":
-        sock = socket.socket()
-        if rcvbuf:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
-        sock.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
-        reader, writer = await asyncio.open_connection(sock=sock, limit=2**16)
-        data = json.dumps(body).encode() if body is not None else b""
-        lines = [f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{port}"]
-        if body is not None:
-            lines += ["Content-Type: application/json", f"Content-Length: {len(data)}"]
-        lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
-        writer.write("\r\n".join([*lines, "", ""]).encode() + data)
-        async with asyncio.timeout(PATIENCE):
-            status = int((await reader.readline()).split()[1])
-            given = {}
-            while (line := (await reader.readline()).decode().strip()) != "":
-                name, _, value = line.partition(": ")
-                given[name.lower()] = value
-        return cls(reader, writer, status, given)
-
-    async def next(self) -> ServerSentEvent:
-        """The next event."""
-        while not self.events:
-            assert await self._read(), f"the response is {self.ending}"
-        return self.events.pop(0)
-
-    async def until(self, kind: str) -> list[ServerSentEvent]:
-        """The next events, up to the first of a type."""
-        found = [await self.next()]
-        while json.loads(found[-1].data)["type"] != kind:
-            found.append(await self.next())
-        return found
-
-    async def rest(self) -> str:
-        """Reads to the end, and tells which it was."""
-        while await self._read():
-            pass
-        return self.ending
-
-    async def _read(self) -> bool:
-        try:
-            async with asyncio.timeout(PATIENCE):
-                size = int(await self.reader.readline() or b"-1", 16)
-                chunk = await self.reader.readexactly(size + 2) if size >= 0 else b""
-        except (asyncio.IncompleteReadError, ConnectionError):
-            size = -1
-        if size <= 0:
-            self.ending = "whole" if size == 0 else "cut"
-            return False
-        self.raw += chunk[:-2]
-        self.events += self.decoder.receive_data(chunk[:-2])
-        return True
-
-    def pause(self) -> None:
-        """Reads nothing any more: what is under way fills the buffers between."""
-        self.writer.transport.pause_reading()
-
-    def resume(self) -> None:
-        if not self.writer.transport.is_closing():
-            self.writer.transport.resume_reading()
-
-    def close(self) -> None:
-        self.writer.transport.abort()
-
-
 def data_of(events: list[ServerSentEvent]) -> list:
     return [json.loads(event.data) for event in events if event.data != "[DONE]"]
 
@@ -243,12 +184,13 @@ async def running_server(
     store: Store | None = None,
     ring: int = 1024,
     mount: str = "",
+    host: Callable[[Starlette], Starlette] | None = None,
     **settings,
 ) -> AsyncIterator[Rig]:
     """A server on a free port. Settings have `__` for the dot: `limits__heartbeat=0.1`.
 
     With `tmp_path` it keeps its streams in SQLite there. With `plain` it is uvicorn's own protocol, without ours.
-    With `mount` it is under that path of another application.
+    With `mount` it is under that path of another application; `host` makes one of its own around it.
     """
     overrides = {name.replace("__", "."): value for name, value in settings.items()}
     config = load_config(None, {}, {"port": 0, **overrides})
@@ -264,7 +206,9 @@ async def running_server(
         served = app
         if mount:
             served = Starlette(routes=[Mount(mount, app)])
-            served.state.readiness = app.state.readiness
+        elif host is not None:
+            served = host(app)
+        served.state.readiness = app.state.readiness
 
         async def drain() -> None:
             await runs.drain(config.shutdown_grace)
