@@ -23,7 +23,12 @@ _TOO_SLOW: Final = (
 
 
 class HttpProtocol(HttpToolsProtocol, Bounds):
-    """uvicorn's HTTP/1.1, with a link in each request's scope."""
+    """uvicorn's HTTP/1.1, with a link in each request's scope.
+
+    uvicorn's `cycle` is the request that came last; `answering` is the one whose turn it is, with the others behind it.
+    """
+
+    answering: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in the base class
         super().connection_made(transport)
@@ -35,6 +40,10 @@ class HttpProtocol(HttpToolsProtocol, Bounds):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        if self.answering is not None and self.answering is not self.cycle:
+            # uvicorn tells the request that came last, which is still waiting for its turn.
+            self.answering.disconnected = True
+            self.answering.message_event.set()
         self._have_headers()
         self.link.vanish()
 
@@ -56,8 +65,17 @@ class HttpProtocol(HttpToolsProtocol, Bounds):
         self._have_headers()
         before = self.cycle
         super().on_headers_complete()
-        if self.cycle is not before and self.scope["http_version"] == "1.0":
+        if self.cycle is before:
+            return
+        if not _is_open(before):
+            self.answering = self.cycle
+        if self.scope["http_version"] < "1.1":
             self.cycle.__class__ = _CloseDelimited
+
+    def on_response_complete(self) -> None:
+        if self.pipeline:
+            self.answering = self.pipeline[-1][0]
+        super().on_response_complete()
 
     def on_body(self, body: bytes) -> None:
         if _is_answered(self.cycle):
@@ -70,10 +88,6 @@ class HttpProtocol(HttpToolsProtocol, Bounds):
         if self._deadline is None:
             self._deadline = self.loop.call_later(self.header_deadline, self._refuse_slow)
 
-    def _is_answering(self) -> bool:
-        cycle: RequestResponseCycle | None = self.cycle  # None before the first request, whatever uvicorn's type says
-        return cycle is not None and not cycle.response_complete
-
     def _have_headers(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
@@ -83,7 +97,7 @@ class HttpProtocol(HttpToolsProtocol, Bounds):
         self._deadline = None
         if self.transport.is_closing():
             return
-        if self._is_answering():
+        if _is_open(self.answering):
             self._expect_headers()  # of the request after one that is being answered, which goes first
             return
         if self.scope is not None:
@@ -114,8 +128,8 @@ class HttpLink(Link):
         None when that cannot be: somebody between held the head back, or has changed what kind of body it is.
         Afterwards the application may return; what it still sends is ignored.
         """
-        cycle = self._protocol.cycle
-        if not cycle.response_started or cycle.response_complete or cycle.disconnected or self.lost:
+        cycle = self._protocol.answering
+        if cycle is None or not cycle.response_started or cycle.response_complete or cycle.disconnected or self.lost:
             return None
         delimited = isinstance(cycle, _CloseDelimited)
         if cycle.scope["method"] == "HEAD" or not (cycle.chunked_encoding or delimited):
@@ -124,14 +138,15 @@ class HttpLink(Link):
         cycle.disconnected = True
         cycle.message_event.set()
         # A silent watcher should not hold what its request was.
+        if self._protocol.scope is cycle.scope:  # and not of a request behind it, of which a part has come
+            self._protocol.scope = self._protocol.headers = cast("Any", None)
         cycle.scope = cast("Any", {"method": "GET"})
-        self._protocol.scope = self._protocol.headers = cast("Any", None)
         return Body(self.take(flow), chunked=not delimited)
 
     def end_body(self) -> None:
         """The response is whole: the connection goes on to the next request, if HTTP says so."""
-        cycle = self._protocol.cycle
-        if self.lost:
+        cycle = self._protocol.answering
+        if cycle is None or self.lost:
             return
         self.give_back()
         chunked = not isinstance(cycle, _CloseDelimited)
@@ -171,6 +186,12 @@ class _CloseDelimited(RequestResponseCycle):
         await super().send(message)
 
 
+# uvicorn's `cycle` is None, whatever its type says, before the first request that is no upgrade.
+
+
+def _is_open(cycle: RequestResponseCycle | None) -> bool:
+    return cycle is not None and not cycle.response_complete
+
+
 def _is_answered(cycle: RequestResponseCycle | None) -> bool:
-    # None, whatever uvicorn's type says, when a request to upgrade has a body.
     return cycle is not None and cycle.response_complete
