@@ -1,4 +1,4 @@
-/* The load client: `load watch` and `load publish`. Its commands are described in the README of the benchmarks. */
+/* The load client: `load watch` and `load publish`, as README.md describes them. */
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>

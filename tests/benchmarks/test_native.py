@@ -254,6 +254,6 @@ def test_a_wrong_command_line_is_answered_by_one_line(programs: Path, command: s
 
 async def test_a_command_that_is_not_known_is_answered_by_an_error(programs: Path) -> None:
     async with watching(programs, 1, 1) as load:
-        for wrong in ("conect", "wait 5", "wait 0 1", "ended x", ""):
+        for wrong in ("connect now", "wait 5", "wait 0 1", "ended x", ""):
             assert "commands are" in (await load.ask(wrong))["error"]
         assert await load.ask("measure") == {"ok": True}

@@ -38,7 +38,7 @@ class Tape:
     def encode(self, first: int) -> bytes:
         """The events from `first` (0-based) on."""
         if self.durable:
-            control = {"streamNextOffset": f"o_{len(self.events)}", "streamCursor": "7", "upToDate": True}
+            control = {"streamNextOffset": f"o_{len(self.events)}", "streamCursor": "7"}
             lines = ["event: data", f"data:{json.dumps(self.events[first:])}", "", "event: control"]
             lines += [f"data:{json.dumps(control, separators=(',', ':'))}", ""]
         else:
