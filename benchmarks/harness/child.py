@@ -85,7 +85,6 @@ class Child:
         assert self._process.stdout is not None
         self._stdin = self._process.stdin
         self._stdout = self._process.stdout
-        self._members = proc.tree(self.pid)
 
     @property
     def pid(self) -> int:
@@ -124,11 +123,11 @@ class Child:
 
     def end(self) -> None:
         """Asks the program to quit, then makes it: it, its group, and whatever descends from it."""
+        members = proc.tree(self.pid)  # before it ends: after that its children are somebody else's
         with contextlib.suppress(OSError):
             self._stdin.write(b"quit\n")
         with contextlib.suppress(OSError):
             self._stdin.close()
-        self._members = proc.tree(self.pid) or self._members
         try:
             self._process.wait(QUIT_SECONDS)
         except subprocess.TimeoutExpired:
@@ -137,7 +136,7 @@ class Child:
             self._process.wait(KILL_SECONDS)
         finally:
             self._stdout.close()
-            self._end_members()
+            self._end_members(members)
 
     def __enter__(self) -> Self:
         return self
@@ -147,13 +146,18 @@ class Child:
     ) -> None:
         self.end()
 
-    def _end_members(self) -> None:
+    def _end_members(self, members: Sequence[proc.Stat]) -> None:
         """Ends descendants that outlived the program, each only if it still is the process that was seen."""
-        for member in self._members:
+        for member in members:
             with contextlib.suppress(OSError, ValueError):
-                now = proc.parse_stat((proc.PROC / str(member.pid) / "stat").read_text("utf-8", "replace"))
-                if now.started == member.started and now.pid != self.pid:
-                    os.kill(member.pid, signal.SIGKILL)
+                handle = os.pidfd_open(member.pid)
+                try:
+                    now = proc.parse_stat((proc.PROC / str(member.pid) / "stat").read_text("utf-8", "replace"))
+                    if now.started == member.started and now.pid != self.pid:
+                        signal.pidfd_send_signal(handle, signal.SIGKILL)
+                        select.select([handle], [], [], KILL_SECONDS)  # readable once it has ended
+                finally:
+                    os.close(handle)
 
     def _line(self, deadline: float, what: str) -> bytes:
         poll = select.poll()
