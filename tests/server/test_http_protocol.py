@@ -4,7 +4,7 @@ import asyncio
 import json
 
 import pytest
-from http_rig import FINISH, HELLO, PATIENCE, data_of, running_server, text_of
+from http_rig import FINISH, HELLO, PATIENCE, Rig, data_of, running_server, text_of
 from wire import Wire
 
 ROOM = "/v1/channels/room/events"
@@ -108,6 +108,17 @@ async def test_a_client_that_goes_takes_the_requests_behind_its_stream_along():
         await footprint.back()
 
 
+async def test_what_is_no_http_behind_a_stream_cuts_it():
+    """And its refusal does not become a part of the stream."""
+    async with running_server() as rig, rig.wire() as wire:
+        wire.ask(ROOM)
+        events = await wire.stream()
+        await events.next()
+        wire.write(b"\x16\x03\x01 is how TLS begins\r\n\r\n")
+        assert (await wire.end())[0] == b""
+        await rig.nobody_watches()
+
+
 async def test_a_post_streams_and_the_connection_goes_on(plain):
     async with running_server(plain=plain) as rig, rig.wire() as wire:
         for _ in range(3):
@@ -153,6 +164,29 @@ async def test_http_1_0_of_what_says_its_length():
                 wire.ask(path, method=method, version="1.0")
                 assert (await wire.head())[0] == status
                 assert (await wire.end())[1] == "closed"
+
+
+@pytest.mark.parametrize("fate", ["deleted", "drained", "stalled", "half-closed"])
+async def test_http_1_0_that_is_not_whole_is_reset(fate):
+    """P4: a regular end of the connection would say that it is whole."""
+    async with running_server(limits__write_deadline="300ms", shutdown_grace=0) as rig, rig.wire(rcvbuf=4096) as wire:
+        wire.ask(ROOM, version="1.0")
+        events = await wire.stream()
+        await events.next()
+        match fate:
+            case "deleted":
+                await rig.ask("DELETE", "/v1/streams/room")
+            case "drained":
+                await rig.end()
+            case "stalled":
+                events.pause()
+                await _fill(rig)
+                await rig.nobody_watches()
+                events.resume()
+            case "half-closed":
+                wire.half_close()
+        assert await events.rest() == "cut"
+        await rig.nobody_watches()
 
 
 async def test_http_1_0_behind_a_stream():
@@ -293,6 +327,11 @@ async def test_what_could_be_read_two_ways_is_400_and_nothing_after_it_is_read(r
 
 
 # Too many
+
+
+async def _fill(rig: Rig) -> None:
+    for number in range(40):
+        await rig.publish("room", {"n": number, "x": "y" * 50_000})
 
 
 async def test_each_address_has_its_own_count():

@@ -47,6 +47,11 @@ class HttpProtocol(HttpToolsProtocol, Bounds):
         self._have_headers()
         self.link.vanish()
 
+    def eof_received(self) -> None:
+        # A closed socket looks no different from one that is closed halfway.
+        if _is_open(self.answering):
+            self.link.abort()
+
     def handle_websocket_upgrade(self) -> None:
         # The other protocol makes a link of its own, and is counted in its turn.
         self.link.vanish()
@@ -83,6 +88,13 @@ class HttpProtocol(HttpToolsProtocol, Bounds):
             if self._ignored > MAX_IGNORED:
                 self.transport.close()
         super().on_body(body)
+
+    def send_400_response(self, msg: str) -> None:
+        if self.answering is not None and self.answering.response_started and not self.answering.response_complete:
+            # What is sent now would be a part of the response that has begun.
+            self.link.abort()
+        else:
+            super().send_400_response(msg)
 
     def _expect_headers(self) -> None:
         if self._deadline is None:
@@ -158,12 +170,23 @@ class HttpLink(Link):
         else:
             self._transport.close()
 
+    # To HTTP/1.0 a regular end of the connection is the end of the response: one that is not whole is reset (P4).
+
     def close(self) -> None:
-        if isinstance(self._protocol.cycle, _CloseDelimited):
-            # There the end of the connection is the end of the response, and this one is not whole (P4).
+        if self._ends_with_connection():
             self.reset()
         else:
             super().close()
+
+    def abort(self) -> None:
+        if self._ends_with_connection():
+            self.reset()
+        else:
+            super().abort()
+
+    def _ends_with_connection(self) -> bool:
+        cycle = self._protocol.answering
+        return isinstance(cycle, _CloseDelimited) and not cycle.response_complete
 
 
 class _CloseDelimited(RequestResponseCycle):
