@@ -329,6 +329,24 @@ async def test_what_could_be_read_two_ways_is_400_and_nothing_after_it_is_read(r
 # Too many
 
 
+async def test_who_was_one_too_many_need_not_stay_so():
+    """A connection is judged as it comes, so the answer to one too many ends it."""
+    async with running_server(limits__connections=2) as rig, rig.wire() as one, rig.wire() as two, rig.wire() as third:
+        for wire in (one, two):
+            wire.ask("/v1/runs")
+            assert (await wire.reply()).status == 200
+        third.ask("/v1/runs")
+        refused = await third.reply()
+        assert (refused.status, refused.headers["connection"]) == (429, "close")
+        assert await third.end() == (b"", "closed")
+        one.ask("/v1/runs", Connection="close")
+        await one.end()
+        async with rig.wire() as fourth:
+            fourth.ask("/v1/runs")
+            answer = await fourth.reply()
+            assert (answer.status, "connection" in answer.headers) == (200, False)
+
+
 async def _fill(rig: Rig) -> None:
     for number in range(40):
         await rig.publish("room", {"n": number, "x": "y" * 50_000})

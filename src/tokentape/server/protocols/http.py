@@ -76,6 +76,9 @@ class HttpProtocol(HttpToolsProtocol, Bounds):
             self.answering = self.cycle
         if self.scope["http_version"] < "1.1":
             self.cycle.__class__ = _CloseDelimited
+        if self.link.crowded:
+            # A connection is judged as it comes: whoever tries again is to come anew.
+            self.cycle.keep_alive = False
 
     def on_response_complete(self) -> None:
         if self.pipeline:
