@@ -4,7 +4,7 @@ import asyncio
 import json
 
 import pytest
-from http_rig import FINISH, HELLO, PATIENCE, Rig, data_of, running_server, text_of
+from http_rig import FINISH, HELLO, Rig, data_of, running_server, text_of
 from wire import Wire
 
 ROOM = "/v1/channels/room/events"
@@ -242,7 +242,15 @@ async def test_a_byte_now_and_then_is_not_enough():
             sent += 1
             await asyncio.wait([ended], timeout=0.05)
         assert (await ended)[0].startswith(b"HTTP/1.1 408 ") or (await ended)[1] == "reset"
-        assert sent < PATIENCE / 0.05
+
+
+@pytest.mark.parametrize("begun", [b"", b"\r\n", b"\r\n\r\n", HEALTH[:20]])
+async def test_a_connection_that_was_used_is_not_kept_open_by_less_than_a_request(begun):
+    async with running_server(limits__header_deadline="200ms") as rig, rig.wire() as wire:
+        wire.ask("/healthz")
+        assert (await wire.reply()).status == 200
+        wire.write(begun)
+        assert (await wire.end())[1] == "closed"
 
 
 async def test_the_deadline_of_headers_is_none_for_a_stream():
@@ -278,6 +286,18 @@ async def test_a_body_that_trickles_is_408_too():
             wire.write(b" ")
             await asyncio.wait([answered], timeout=0.05)
         assert (await answered).status == 408
+
+
+async def test_a_body_that_was_refused_is_not_waited_for():
+    """Its sender has the answer, and keeps the connection open no longer than one that is silent."""
+    async with running_server(limits__header_deadline="300ms", limits__max_body=1000) as rig, rig.wire() as wire:
+        wire.write(b"POST /v1/runs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n{")
+        assert (await wire.reply()).status == 413
+        ended = asyncio.create_task(wire.end())
+        while not ended.done():
+            wire.write(b" ")
+            await asyncio.wait([ended], timeout=0.05)
+        assert (await ended)[0] == b""
 
 
 # What is no request, or two

@@ -6,7 +6,7 @@ import asyncio
 import sys
 from typing import Any, Final, cast
 
-from uvicorn._types import ASGISendEvent
+from uvicorn._types import ASGISendEvent, HTTPScope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from tokentape.server.protocols.bounds import Bounds
@@ -26,6 +26,7 @@ class HttpProtocol(HttpToolsProtocol, Bounds):
     """uvicorn's HTTP/1.1, with a link in each request's scope.
 
     uvicorn's `cycle` is the request that came last; `answering` is the one whose turn it is, with the others behind it.
+    Whatever uvicorn's types say, there is no `cycle` before the first request that is no upgrade, and no `scope`.
     """
 
     answering: RequestResponseCycle | None = None
@@ -58,6 +59,12 @@ class HttpProtocol(HttpToolsProtocol, Bounds):
         super().handle_websocket_upgrade()
 
     # Requests
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if not _is_open(self.answering) and self.timeout_keep_alive_task is None and not self.link.lost:
+            # Empty lines, or more of a body that was refused: without a deadline they would keep it open for ever.
+            self._expect_headers()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -115,9 +122,14 @@ class HttpProtocol(HttpToolsProtocol, Bounds):
         if _is_open(self.answering):
             self._expect_headers()  # of the request after one that is being answered, which goes first
             return
-        if self.scope is not None:
+        if self._is_reading_headers():
             self.transport.write(_TOO_SLOW)
         self.transport.close()
+
+    def _is_reading_headers(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle
+        scope: HTTPScope | None = self.scope
+        return scope is not None and (cycle is None or scope is not cycle.scope)
 
     # Writing
 
@@ -210,9 +222,6 @@ class _CloseDelimited(RequestResponseCycle):
         ):
             self.expected_content_length = len(message.get("body", b""))
         await super().send(message)
-
-
-# uvicorn's `cycle` is None, whatever its type says, before the first request that is no upgrade.
 
 
 def _is_open(cycle: RequestResponseCycle | None) -> bool:
