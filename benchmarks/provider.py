@@ -4,7 +4,7 @@
 
 `NAME@FOLDER` measures the same with the tokentape of another checkout's `src`.
 
-Each reader is a process of its own on one core; an upstream of pre-encoded chunks in OpenAI's format has the other.
+Each reader is a process of its own on one core; the harness's upstream, in OpenAI's format, has the other.
 `raw` is the floor in Python: a protocol that parses with httptools and msgspec, and makes nothing of it. `aiohttp`
 throws what it reads away. `run` is ours: a provider and a run, with a store that takes everything and keeps nothing;
 `pull` is the same provider through its generator, without a run. Rounds are interleaved, and medians are printed:
@@ -33,6 +33,9 @@ import httptools
 import msgspec
 import uvloop
 
+from harness.cores import choose, raise_descriptors
+from harness.drive import Upstream
+from harness.place import Place
 from tokentape.core.events import Event
 from tokentape.providers.base import Generation, Timeouts
 from tokentape.providers.openai import OpenAIProvider
@@ -42,66 +45,8 @@ from tokentape.stores.base import Append, Appended, Fence
 
 RATE = 50
 """Tokens per second and stream."""
-TICK = 0.002
-"""Seconds between two turns of the upstream: the streams are spread over them."""
 BODY = json.dumps({"model": "m", "messages": [{"role": "user", "content": "?"}], "stream": True}).encode()
 GENERATION = Generation(model="m", messages=[{"role": "user", "content": "?"}])
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n"
-
-
-def token() -> bytes:
-    """A chunk as OpenAI sends it, some 200 bytes."""
-    chunk = {
-        "id": "chatcmpl-BxK3n0n7nq1XgqZkq7d9HhJ2VvQ4e",
-        "object": "chat.completion.chunk",
-        "created": 1_760_000_000,
-        "model": "gpt-5-mini",
-        "choices": [{"index": 0, "delta": {"content": " token"}, "finish_reason": None}],
-    }
-    event = b"data: " + json.dumps(chunk, separators=(",", ":")).encode() + b"\n\n"
-    return b"%x\r\n%b\r\n" % (len(event), event)
-
-
-# The upstream
-
-
-class Upstream(asyncio.Protocol):
-    """Answers the first bytes that it gets with a stream without end."""
-
-    wheel: list[dict[asyncio.Transport, None]]
-    next = 0
-
-    def connection_made(self, transport: Any) -> None:
-        self.transport = transport
-        self.slot: dict[asyncio.Transport, None] | None = None
-
-    def data_received(self, _: bytes) -> None:
-        if self.slot is None:
-            self.transport.write(HEAD)
-            self.slot = self.wheel[Upstream.next % len(self.wheel)]
-            self.slot[self.transport] = None
-            Upstream.next += 1
-
-    def connection_lost(self, _: Exception | None) -> None:
-        if self.slot is not None:
-            self.slot.pop(self.transport, None)
-
-
-async def upstream() -> None:
-    """Serves until its stdin closes."""
-    slots = round(1 / RATE / TICK)
-    Upstream.wheel = [{} for _ in range(slots)]
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(Upstream, "127.0.0.1", 0, backlog=2048)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    piece = token()
-    due, turn = loop.time(), 0
-    while True:
-        due += TICK
-        await asyncio.sleep(max(0.0, due - loop.time()))
-        for transport in list(Upstream.wheel[turn % slots]):
-            transport.write(piece)
-        turn += 1
 
 
 # The readers: each reads one stream until it is cancelled, and counts
@@ -150,8 +95,8 @@ async def raw(port: int) -> None:
 async def discard(port: int, session: aiohttp.ClientSession) -> None:
     global count  # noqa: PLW0603
     async with session.post(f"http://127.0.0.1:{port}/", data=BODY) as response:
-        async for _ in response.content.iter_any():
-            count += 1
+        async for chunk in response.content.iter_any():
+            count += chunk.count(b"\n\n")
 
 
 class Pen:
@@ -236,46 +181,47 @@ async def measure(reader: str, port: int, streams: int, seconds: float) -> Simpl
     )
 
 
-# The harness
+# All of them, by turns
 
 
-def child(core: int, *arguments: str, source: str = "") -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        ["taskset", "--cpu-list", str(core), sys.executable, __file__, *arguments],
+def read_in_child(place: Place, name: str, *arguments: object) -> dict[str, float]:
+    kind, _, source = name.partition("@")
+    command = [sys.executable, __file__, "--reader", kind, *map(str, arguments)]
+    done = subprocess.run(
+        ["taskset", "--cpu-list", str(place.cores.server), *command],
         stdout=subprocess.PIPE,
-        text=True,
+        check=True,
         env={**os.environ, "PYTHONPATH": source},
     )
+    return json.loads(done.stdout)
 
 
 def compare(options: argparse.Namespace) -> None:
-    cores = sorted(os.sched_getaffinity(0))
-    server = child(cores[-1], "--upstream")
-    assert server.stdout is not None
-    port = server.stdout.readline().strip()
-    try:
+    raise_descriptors()
+    place = Place(root=Path(__file__).resolve().parents[1], cores=choose(os.sched_getaffinity(0)))
+    if reason := place.not_ready():
+        sys.exit(reason)
+    with Upstream(place, rate=RATE, tokens=1_000_000_000) as upstream:
         for streams in options.streams:
-            print(f"\n{streams} streams, {RATE} tokens per second each")
-            print(f"{'reader':20} {'CPU µs':>7} {'range':>13} {'to raw':>7} {'tokens':>7} {'core':>5} {'KB each':>8}")
             found: dict[str, list[dict[str, float]]] = {name: [] for name in options.readers}
             for _ in range(options.rounds):
-                for name in options.readers:
-                    kind, _, source = name.partition("@")
-                    reader = child(cores[0], "--reader", kind, port, str(streams), str(options.seconds), source=source)
-                    found[name].append(json.loads(reader.communicate()[0]))
-            floor = None
-            for name, rounds in found.items():
-                each = [figures["micros"] for figures in rounds]
-                middle = {key: statistics.median(figures[key] for figures in rounds) for key in rounds[0]}
-                floor = floor or middle["micros"]
-                print(
-                    f"{name[-20:]:20} {middle['micros']:7.2f} {min(each):6.2f}–{max(each):<6.2f} "
-                    f"{middle['micros'] / floor:7.2f} {middle['share']:7.1%} {middle['load']:5.0%} "
-                    f"{middle['kilobytes']:8.1f}"
-                )
-    finally:
-        server.kill()
-        server.wait()
+                for name, rounds in found.items():
+                    rounds.append(read_in_child(place, name, upstream.port, streams, options.seconds))
+            show(streams, found)
+
+
+def show(streams: int, found: dict[str, list[dict[str, float]]]) -> None:
+    print(f"\n{streams} streams, {RATE} tokens per second each")
+    print(f"{'reader':20} {'CPU µs':>7} {'range':>13} {'to first':>8} {'tokens':>7} {'core':>5} {'KB each':>8}")
+    first = None
+    for name, rounds in found.items():
+        each = [figures["micros"] for figures in rounds]
+        middle = {key: statistics.median(figures[key] for figures in rounds) for key in rounds[0]}
+        first = first or middle["micros"]
+        print(
+            f"{name[-20:]:20} {middle['micros']:7.2f} {min(each):6.2f}–{max(each):<6.2f} "
+            f"{middle['micros'] / first:8.2f} {middle['share']:7.1%} {middle['load']:5.0%} {middle['kilobytes']:8.1f}"
+        )
 
 
 def main() -> None:
@@ -284,12 +230,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--readers", nargs="+", default=["raw", "aiohttp", "pull", "run"])
-    parser.add_argument("--upstream", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--reader", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.upstream:
-        uvloop.run(upstream())
-    elif options.reader:
+    if options.reader:
         name, port, streams, seconds = options.reader
         print(json.dumps(vars(uvloop.run(measure(name, int(port), int(streams), float(seconds))))))
     else:

@@ -178,13 +178,17 @@ class Watchers:
         command += ["--connect-seconds", str(connect_seconds)]
         command += ["--stalled", str(stalled)] if stalled else []
         command += ["--slow", str(slow)] if slow else []
-        self._body = place.workdir()
-        if system.kind == "proxy":
-            (self._body / "body").write_bytes(system.body)
-            command += ["--method", "POST", "--body", str(self._body / "body")]
-        self._child = Child(
-            "load", command + options(system), core=place.cores.client, log=place.logs / "load.log", cwd=self._body
-        )
+        self._workdir = place.workdir()
+        try:
+            if system.kind == "proxy":
+                body = self._workdir / "body"
+                body.write_bytes(system.body)
+                command += ["--method", "POST", "--body", str(body)]
+            command += options(system)
+            self._child = Child("load", command, core=place.cores.client, log=place.logs / "load.log")
+        except BaseException:
+            shutil.rmtree(self._workdir, ignore_errors=True)
+            raise
 
     def connect(self) -> Connected:
         """Connects all; fewer than all is an error that says how many there are."""
@@ -246,7 +250,7 @@ class Watchers:
 
     def end(self) -> None:
         self._child.end()
-        shutil.rmtree(self._body, ignore_errors=True)
+        shutil.rmtree(self._workdir, ignore_errors=True)
 
     def __enter__(self) -> Self:
         return self

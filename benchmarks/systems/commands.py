@@ -86,8 +86,8 @@ def litellm(context: Context) -> list[str]:
         "LITELLM_MODE": "PRODUCTION",
         "LITELLM_LOG": "ERROR",
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
-        # To the provider: 500 connections to one host by default; more streams than that would queue. (0 would mean what
-        # aiohttp does by itself: 100.)
+        # To the provider: 500 connections to one host by default; more streams than that would queue.
+        # (0 would mean what aiohttp does by itself: 100.)
         "AIOHTTP_CONNECTOR_LIMIT": "20000",
         "AIOHTTP_CONNECTOR_LIMIT_PER_HOST": "20000",
     }

@@ -10,6 +10,7 @@ import time
 from contextlib import aclosing, closing
 
 import pytest
+from certificates import SELF_SIGNED
 from upstreams import (
     KEY,
     NO_LIMIT,
@@ -39,13 +40,55 @@ def chunked(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-@pytest.fixture
-async def provider_at():
+class Pushed:
+    """A provider whose generator is made of what it pushes: it has the same laws."""
+
+    def __init__(self, provider: OpenAIProvider) -> None:
+        self._provider = provider
+        self._upstream = provider._upstream
+        self.aclose = provider.aclose
+
+    async def generate(self, generation, timeouts):
+        sink = OneByOne()
+        task = asyncio.create_task(self._provider.push(generation, timeouts, sink))
+        task.add_done_callback(lambda _: sink.came.set())
+        try:
+            while not task.done() or sink.parts:
+                await sink.came.wait()
+                sink.came.clear()
+                if sink.parts:
+                    batch, sink.parts = sink.parts, []
+                    yield batch
+                    sink.taken.set()
+            await task
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+
+class OneByOne:
+    def __init__(self) -> None:
+        self.parts: list[Part] = []
+        self.came, self.taken = asyncio.Event(), asyncio.Event()
+
+    def put(self, parts) -> bool:
+        self.parts += parts
+        self.taken.clear()
+        self.came.set()
+        return False
+
+    async def room(self) -> None:
+        await self.taken.wait()
+
+
+@pytest.fixture(params=["generate", "push"])
+async def provider_at(request):
     made = []
 
-    def make(url: str, **settings) -> OpenAIProvider:
-        made.append(OpenAIProvider(base_url=f"{url}/v1", api_key=Secret(KEY), **settings))
-        return made[-1]
+    def make(url: str, **settings) -> OpenAIProvider | Pushed:
+        provider = OpenAIProvider(base_url=f"{url}/v1", api_key=Secret(KEY), **settings)
+        made.append(provider)
+        return provider if request.param == "generate" else Pushed(provider)
 
     yield make
     for provider in made:
@@ -87,6 +130,27 @@ async def test_nothing_is_sent_before_the_first_step(provider_at):
         generator = provider_at(upstream.url).generate(asking(), NO_LIMIT)
         await generator.aclose()
         assert upstream.accepted == 0
+
+
+async def test_credentials_in_the_address_are_sent_as_such(provider_at):
+    async with raw_upstream(says(STREAM_HEAD, FINISH)) as upstream:
+        url = upstream.url.replace("//", "//Aladdin:open%20sesame@")
+        provider = OpenAIProvider(base_url=f"{url}/v1?api-version=2")
+        _, error = await played(provider, asking())
+        await provider.aclose()
+        (request,) = upstream.connections
+    assert error is None
+    assert request.head.startswith("POST /v1/chat/completions?api-version=2 HTTP/1.1\r\n")
+    assert request.header("Authorization") == "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
+    assert request.header("Host") == upstream.url.removeprefix("http://")
+
+
+async def test_a_header_cannot_smuggle_another(provider_at):
+    async with raw_upstream(says(STREAM_HEAD, FINISH)) as upstream:
+        provider = provider_at(upstream.url, headers={"X-Team": Secret("blue\r\nX-Admin: yes")})
+        _, error = await played(provider, asking())
+        assert error.subcode == "provider_protocol"
+        assert upstream.connections == []
 
 
 async def test_a_large_request_is_sent_whole(provider_at):
@@ -282,29 +346,25 @@ async def test_no_such_host(provider_at):
     assert error.subcode == "provider_unreachable"
 
 
+async def test_it_speaks_before_it_is_asked(provider_at):
+    async def greet(reader, writer):
+        greeted.append(asyncio.current_task())
+        writer.write(b"220 mail.example ESMTP\r\n")
+        await reader.read()
+        writer.close()
+
+    greeted = []
+    server = await asyncio.start_server(greet, "127.0.0.1", 0)
+    async with server, asyncio.timeout(2):
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        _, error = await played(provider_at(url), asking())
+        await asyncio.wait(greeted)
+    assert error.subcode == "provider_protocol"
+    assert len(greeted) <= 2
+
+
 async def test_it_hangs_up_without_a_word(provider_at):
     assert (await failure(provider_at, b"")).subcode == "provider_unreachable"
-
-
-SELF_SIGNED = """\
------BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgBeo1JpWbThLRsj3J
-fgfBCtjNFyrAp09enTLx0V+5udehRANCAARi5uuLUgMu++2JpAm5wI6OWI0Oh5LO
-xv+jP7kIuooX231pksTiUlK0sHa11RTp/n1c7w1oD2igX2bFQUErHKV7
------END PRIVATE KEY-----
------BEGIN CERTIFICATE-----
-MIIBfzCCASWgAwIBAgIUI2yWK55/F4TGS8bxHXdguKNePN0wCgYIKoZIzj0EAwIw
-FDESMBAGA1UEAwwJMTI3LjAuMC4xMCAXDTI2MTEyMTA5NTIyOVoYDzIxMjYxMDI4
-MDk1MjI5WjAUMRIwEAYDVQQDDAkxMjcuMC4wLjEwWTATBgcqhkjOPQIBBggqhkjO
-PQMBBwNCAARi5uuLUgMu++2JpAm5wI6OWI0Oh5LOxv+jP7kIuooX231pksTiUlK0
-sHa11RTp/n1c7w1oD2igX2bFQUErHKV7o1MwUTAdBgNVHQ4EFgQUuN3MjjRd9tEb
-cs2fw8HMuNty7KEwHwYDVR0jBBgwFoAUuN3MjjRd9tEbcs2fw8HMuNty7KEwDwYD
-VR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNIADBFAiEAm6tMiGgOvBA/hxgoJtZ5
-zOIxzx7BmssxX36wX+ITeCQCIFQNSiIdruwcNf8SSsB9nxoDsdGSU4VRgBT/Ztuj
-NEhS
------END CERTIFICATE-----
-"""
-"""Made for this test alone: for 127.0.0.1, and vouched for by nobody."""
 
 
 @pytest.fixture

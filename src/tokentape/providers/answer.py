@@ -298,11 +298,13 @@ class Answer:
         self._error = error
         self._deadline.cancel()
         self._held.clear()
-        if self._exchange is not None:
+        # They hold each other: let go, they are freed without the collector.
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
             if cut or error is not None:
-                self._exchange.abort()
+                exchange.abort()
             else:
-                self._exchange.drain(DRAIN_WAIT)
+                exchange.drain(DRAIN_WAIT)
         self._wake()
 
     def _wake(self) -> None:

@@ -34,11 +34,12 @@ class Deadline:
             self._arm(due)
 
     def cancel(self) -> None:
-        """Forgets it for good."""
+        """Forgets it for good, and whom to call."""
         self.when = self._limit = inf
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
+        self._expire = _nothing
 
     def _arm(self, when: float) -> None:
         if self._handle is not None:
@@ -56,3 +57,6 @@ class Deadline:
             return
         self.expired = True
         self._expire()
+
+
+def _nothing() -> None: ...

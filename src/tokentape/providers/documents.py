@@ -36,8 +36,9 @@ class Documents:
     def receive_data(self, data: bytes) -> Sequence[Document]:
         """Takes the next bytes; returns the documents that they complete. Raises `ProtocolError` past a cap."""
         if self._between and data.endswith(b"}\n\n") and len(data) <= self._small and _CR not in data:
-            if data.startswith(b"data: {") and data.find(_LF) == len(data) - 2:
-                return (data[6:],)
+            start = data.find(_LF) + 1 if data.startswith(b"event: ") else 0
+            if data.startswith(b"data: {", start) and data.find(_LF, start) == len(data) - 2:
+                return (data[start + 6 :],)
             if (found := _whole(data)) is not None:
                 return found
         self._between = False

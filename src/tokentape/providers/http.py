@@ -136,27 +136,27 @@ class Upstream:
         """
         session = self._session or self._open()
         limit = aiohttp.ClientTimeout(total=None, connect=seconds or None)
-        taken: list[tuple[Connection, bytes]] = []
+        taken: list[Connection] = []
 
         async def take(request: aiohttp.ClientRequest, _: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
             assert session.connector is not None
-            try:
-                while True:
+            for _attempt in range(2):
+                try:
                     connection = await session.connector.connect(request, [], limit)
-                    if connection.protocol is not None and not connection.protocol.should_close:
-                        break
-                    connection.close()  # something came on it while nobody had asked
-            except TimeoutError:
-                raise _NoConnection from None
-            taken.append((connection, _head(request)))
-            raise _Taken
+                except TimeoutError:
+                    raise _NoConnection from None
+                if connection.protocol is not None and not connection.protocol.should_close:
+                    taken.append(connection)
+                    raise _Taken(_head(request))
+                connection.close()  # something came on it before anybody had asked; maybe in the pool
+            raise ValueError("it speaks first")
 
         try:
-            await session.post(self._url, middlewares=(take,), allow_redirects=False)
-        except _Taken:
-            return taken[0]
+            await session.post(self._url, middlewares=(take,))
+        except _Taken as result:
+            return taken[0], result.head
         except BaseException:
-            for connection, _ in taken:
+            for connection in taken:
                 connection.close()
             raise
         raise AssertionError("aiohttp has sent a request by itself")
@@ -201,7 +201,10 @@ class _Batch:
 
 
 class _Taken(Exception):
-    """A middleware has what it wanted."""
+    """A middleware has what it wanted: a connection, and this."""
+
+    def __init__(self, head: bytes) -> None:
+        self.head = head
 
 
 class _NoConnection(Exception):
