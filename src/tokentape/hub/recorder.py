@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import Final
 
 from tokentape.core.errors import StoreUnavailable, TokentapeError
@@ -38,7 +39,6 @@ class Recorder:
         self._waiting: list[_Pending] = []
         self._dirty: dict[Writer, None] = {}
         self._task: asyncio.Task[None] | None = None
-        self._loop = asyncio.get_running_loop()
         self._owed = 0.0
         self._owed_at = 0.0
 
@@ -74,9 +74,9 @@ class Recorder:
     async def _run(self) -> None:
         try:
             while self._waiting or self._dirty:
-                started = self._loop.time()
+                started = monotonic()
                 await self._commit(self._take())
-                rest = self._charge(started, self._loop.time())
+                rest = self._charge(started, monotonic())
                 if rest > 0:
                     await asyncio.sleep(rest)
         finally:
