@@ -57,7 +57,7 @@ class Audience:
 
 
 class Footprint:
-    """What this process has at work and open, and should come back to."""
+    """What this process has at work and open: tasks and descriptors."""
 
     def __init__(self) -> None:
         self._tasks, self._descriptors = self._now()
@@ -67,12 +67,18 @@ class Footprint:
         return len(asyncio.all_tasks()), psutil.Process().num_fds()
 
     async def back(self) -> None:
-        """Waits until there is no more of anything than at the beginning."""
+        """Waits until there are no more tasks and descriptors than there were."""
         async with asyncio.timeout(PATIENCE):
             while True:
                 tasks, descriptors = self._now()
                 if tasks <= self._tasks and descriptors <= self._descriptors:
                     return
+                await asyncio.sleep(0.01)
+
+    async def closed(self) -> None:
+        """Waits until there are no more descriptors than there were."""
+        async with asyncio.timeout(PATIENCE):
+            while self._now()[1] > self._descriptors:  # noqa: ASYNC110 - nothing tells
                 await asyncio.sleep(0.01)
 
 

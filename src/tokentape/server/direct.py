@@ -67,7 +67,8 @@ class DirectStream:
 
     def prepare(self) -> None:
         """Lets the head, too, leave at once, so that nothing waits before what follows it."""
-        self._link.write_through()
+        if not self._link.lost:  # uvloop takes no orders for a connection that is gone
+            self._link.write_through()
 
     def take(self, outlet: Pushing | None) -> bool:
         """Takes the connection; False when the response has to go through ASGI.
