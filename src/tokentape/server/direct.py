@@ -38,11 +38,10 @@ class DirectStream:
         "_left",
         "_limits",
         "_link",
-        "_marks",
         "_open",
         "_outlet",
         "_pulse",
-        "_puts",
+        "_spoke",
         "_withdraw",
         "_write",
         "watchers",
@@ -58,9 +57,8 @@ class DirectStream:
         self._write: Callable[[bytes], None] = _nowhere
         self._withdraw: Callable[[], None] = _nothing
         self._flushing: list[Watcher] = []
-        # For the heartbeat: what was written since the last look shows in the cursors, and in what `put` counts.
-        self._puts = 0
-        self._marks: tuple[int, ...] = ()
+        # For the heartbeat: whether anything was written since the last look.
+        self._spoke = False
         self._pulse: asyncio.TimerHandle | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._left = 0
@@ -85,7 +83,7 @@ class DirectStream:
         self._framing = encode_chunk if body.chunked else None
         self._outlet = outlet
         if outlet is not None:
-            outlet.push = body.write
+            outlet.push = self._push()
             for watcher in self.watchers:
                 watcher.frame(self._framing)
         self._schedule_pulse()
@@ -100,7 +98,7 @@ class DirectStream:
 
     def put(self, data: bytes) -> None:
         if self._open:
-            self._puts += 1
+            self._spoke = True
             self._write(data if self._framing is None else self._framing(data))
 
     def flush(self, watcher: Watcher) -> None:
@@ -157,7 +155,7 @@ class DirectStream:
         if not self._open:
             return
         if self._outlet is not None:
-            self._outlet.push = self._write
+            self._outlet.push = self._push()
         flushing, self._flushing = self._flushing, []
         for watcher in flushing:
             watcher.flushed()
@@ -184,12 +182,24 @@ class DirectStream:
         self._pulse = asyncio.get_running_loop().call_later(self._limits.heartbeat / 2, self._beat)
 
     def _beat(self) -> None:
-        marks = (self._puts, *(watcher.cursor for watcher in self.watchers))
-        if marks != self._marks:
-            self._marks = marks
-        elif self.writable:
+        if not self._spoke and self.writable:
             self.put(HEARTBEAT)
+        else:
+            self._spoke = False
+            if self._outlet is not None and self.writable:
+                self._outlet.push = self._push()
         self._schedule_pulse()
+
+    def _push(self) -> Callable[[bytes], None]:
+        # The cursor would not tell: it also passes what a view does not show. So the first write after a look
+        # comes by here, and the others go straight to the connection.
+        return self._write if self._spoke else self._note
+
+    def _note(self, data: bytes) -> None:
+        self._spoke = True
+        if self._outlet is not None:
+            self._outlet.push = self._write
+        self._write(data)
 
 
 def _nothing() -> None:
