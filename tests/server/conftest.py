@@ -16,7 +16,13 @@ def pytest_asyncio_loop_factories(config, item):
     return {"uvloop": uvloop.new_event_loop}
 
 
-@pytest.fixture(params=["ours", "plain"])
-def plain(request) -> bool:
-    """Whether uvicorn's own protocol serves, instead of ours: the routes must behave the same."""
-    return request.param == "plain"
+@pytest.fixture(params=["ours", "uvicorn"])
+def ours_or_uvicorn(request) -> str:
+    """Whose connections serve: our own, or uvicorn's own: HTTP must be the same."""
+    return request.param
+
+
+@pytest.fixture(params=["ours", "uvicorn", "hypercorn", "granian"])
+def server(request) -> str:
+    """Who serves the application: it must behave the same."""
+    return request.param

@@ -86,10 +86,10 @@ class SlowStore(MemoryStore):
         return await super().info(name)
 
 
-async def test_a_client_that_goes_before_it_is_answered(plain, caplog):
+async def test_a_client_that_goes_before_it_is_answered(ours_or_uvicorn, caplog):
     store = SlowStore()
     store.go.set()
-    async with running_server(plain=plain, store=store) as rig:
+    async with running_server(server=ours_or_uvicorn, store=store) as rig:
         await rig.publish("room", {})
         footprint = await rig.footprint()
         for _ in range(20):
@@ -108,9 +108,9 @@ async def test_a_client_that_goes_before_it_is_answered(plain, caplog):
 # Signs of life
 
 
-async def test_a_silent_view_of_a_busy_stream_has_heartbeats(plain):
+async def test_a_silent_view_of_a_busy_stream_has_heartbeats(ours_or_uvicorn):
     """What others are told on the same stream is no sign of life to this watcher."""
-    async with running_server(plain=plain, limits__heartbeat="100ms") as rig:
+    async with running_server(server=ours_or_uvicorn, limits__heartbeat="100ms") as rig:
         run = await rig.start("a", channel="room")
 
         async def chatter() -> None:
@@ -126,9 +126,9 @@ async def test_a_silent_view_of_a_busy_stream_has_heartbeats(plain):
         assert len(events.events) == 0
 
 
-async def test_events_between_two_heartbeats_are_all_there(plain):
+async def test_events_between_two_heartbeats_are_all_there(ours_or_uvicorn):
     """Whether something was said is looked at in passing, and nothing is lost by it."""
-    async with running_server(plain=plain, limits__heartbeat="20ms") as rig, rig.stream(ROOM) as events:
+    async with running_server(server=ours_or_uvicorn, limits__heartbeat="20ms") as rig, rig.stream(ROOM) as events:
         await events.next()
         for number in range(60):
             await rig.publish("room", {"n": number})

@@ -40,8 +40,8 @@ async def test_a_connection_is_used_again_and_again():
 
 
 @pytest.mark.parametrize("together", [True, False], ids=["at-once", "later"])
-async def test_requests_behind_a_stream_wait_for_its_end(together, plain):
-    async with running_server(plain=plain) as rig, rig.wire() as wire:
+async def test_requests_behind_a_stream_wait_for_its_end(together, ours_or_uvicorn):
+    async with running_server(server=ours_or_uvicorn) as rig, rig.wire() as wire:
         run = await rig.start("a")
         wire.ask(f"/v1/runs/{run}/events")
         if together:
@@ -82,8 +82,8 @@ async def test_half_a_request_behind_a_stream_is_no_hindrance():
             assert (await wire.reply()).json == {"status": "ok"}
 
 
-async def test_the_connection_ends_after_a_stream_that_asked_for_it(plain):
-    async with running_server(plain=plain) as rig, rig.wire() as wire:
+async def test_the_connection_ends_after_a_stream_that_asked_for_it(ours_or_uvicorn):
+    async with running_server(server=ours_or_uvicorn) as rig, rig.wire() as wire:
         run = await rig.finished("a")
         wire.ask(f"/v1/runs/{run}/events", Connection="close")
         events = await wire.stream()
@@ -119,8 +119,8 @@ async def test_what_is_no_http_behind_a_stream_cuts_it():
         await rig.nobody_watches()
 
 
-async def test_a_post_streams_and_the_connection_goes_on(plain):
-    async with running_server(plain=plain) as rig, rig.wire() as wire:
+async def test_a_post_streams_and_the_connection_goes_on(ours_or_uvicorn):
+    async with running_server(server=ours_or_uvicorn) as rig, rig.wire() as wire:
         for _ in range(3):
             rig.provider.say("a", FINISH)
             wire.ask("/v1/runs", method="POST", body=HELLO, Accept="text/event-stream")
@@ -129,8 +129,8 @@ async def test_a_post_streams_and_the_connection_goes_on(plain):
             assert data_of(events.events)[-1]["type"] == "done"
 
 
-async def test_head_has_no_body_and_the_connection_goes_on(plain):
-    async with running_server(plain=plain) as rig, rig.wire() as wire:
+async def test_head_has_no_body_and_the_connection_goes_on(ours_or_uvicorn):
+    async with running_server(server=ours_or_uvicorn) as rig, rig.wire() as wire:
         for _ in range(3):
             wire.ask(ROOM, method="HEAD")
             status, headers = await wire.head()
@@ -206,9 +206,9 @@ async def test_http_1_0_behind_a_stream():
 # Half of a connection
 
 
-async def test_a_client_that_says_it_asks_no_more_is_gone(plain):
+async def test_a_client_that_says_it_asks_no_more_is_gone(ours_or_uvicorn):
     """A closed socket looks no different from one that is closed halfway."""
-    async with running_server(plain=plain) as rig, rig.wire() as wire:
+    async with running_server(server=ours_or_uvicorn) as rig, rig.wire() as wire:
         wire.ask(ROOM)
         events = await wire.stream()
         await events.next()
@@ -266,9 +266,9 @@ async def test_the_deadline_of_headers_is_none_for_a_stream():
         assert (await wire.end())[0].startswith(b"HTTP/1.1 408 ")
 
 
-async def test_a_body_that_does_not_come_ends_the_connection(plain):
+async def test_a_body_that_does_not_come_ends_the_connection(ours_or_uvicorn):
     """Faults, row 7: what comes after the 408 would be taken for a request."""
-    async with running_server(plain=plain, limits__body_deadline="200ms") as rig, rig.wire() as wire:
+    async with running_server(server=ours_or_uvicorn, limits__body_deadline="200ms") as rig, rig.wire() as wire:
         wire.write(b"POST /v1/runs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
         answer = await wire.reply()
         assert (answer.status, answer.json["code"]) == (408, "request_timeout")

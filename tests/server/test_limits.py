@@ -34,9 +34,9 @@ async def test_a_body_that_does_not_say_its_size_is_bounded_too():
             assert (await response.json(content_type=None))["code"] == "too_large"
 
 
-async def test_a_body_that_does_not_come_is_408(plain):
+async def test_a_body_that_does_not_come_is_408(ours_or_uvicorn):
     """Faults, row 7."""
-    async with running_server(plain=plain, limits__body_deadline="100ms") as rig:
+    async with running_server(server=ours_or_uvicorn, limits__body_deadline="100ms") as rig:
         reader, writer = await asyncio.open_connection("127.0.0.1", rig.port)
         writer.write(b"POST /v1/runs HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{")
         async with asyncio.timeout(PATIENCE):

@@ -109,8 +109,8 @@ class Failing:
         raise RuntimeError("secret: sk-planted")
 
 
-async def test_the_unforeseen_is_logged_and_not_shown(plain, caplog):
-    async with running_server(plain=plain) as rig:
+async def test_the_unforeseen_is_logged_and_not_shown(ours_or_uvicorn, caplog):
+    async with running_server(server=ours_or_uvicorn) as rig:
         rig.app.router.routes.append(Route("/fail", Failing(started=False)))
         with caplog.at_level(logging.ERROR):
             reply = await rig.ask("GET", "/fail")
@@ -122,9 +122,9 @@ async def test_the_unforeseen_is_logged_and_not_shown(plain, caplog):
         assert (await rig.ask("GET", "/healthz")).status == 200
 
 
-async def test_a_response_that_fails_in_the_middle_has_no_end(plain):
+async def test_a_response_that_fails_in_the_middle_has_no_end(ours_or_uvicorn):
     """P4, for whatever was not foreseen."""
-    async with running_server(plain=plain) as rig:
+    async with running_server(server=ours_or_uvicorn) as rig:
         rig.app.router.routes.append(Route("/fail", Failing(started=True)))
         async with rig.stream("/fail") as response:
             assert await response.rest() == "cut"

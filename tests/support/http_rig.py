@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import aiohttp
 import psutil
-import uvicorn
+from asgi_servers import SERVERS
 from scripted import FINISH, ScriptedModels, ScriptedProvider
 from starlette.applications import Starlette
 from starlette.routing import Mount
@@ -29,6 +28,7 @@ from tokentape.stores.base import Store
 from tokentape.stores.memory import MemoryStore
 from tokentape.stores.sqlite import SqliteStore
 
+OURS = "ours"
 HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
 
 
@@ -186,7 +186,7 @@ def text_of(events: list[ServerSentEvent]) -> str:
 async def running_server(
     tmp_path: Path | None = None,
     *,
-    plain: bool = False,
+    server: str = OURS,
     store: Store | None = None,
     ring: int = 1024,
     mount: str = "",
@@ -195,7 +195,7 @@ async def running_server(
 ) -> AsyncIterator[Rig]:
     """A server on a free port. Settings have `__` for the dot: `limits__heartbeat=0.1`.
 
-    With `tmp_path` it keeps its streams in SQLite there. With `plain` it is uvicorn's own protocol, without ours.
+    With `tmp_path` it keeps its streams in SQLite there. `server` is one of `SERVERS` instead of our own.
     With `mount` it is under that path of another application; `host` makes one of its own around it.
     """
     overrides = {name.replace("__", "."): value for name, value in settings.items()}
@@ -223,8 +223,8 @@ async def running_server(
         stop = asyncio.Event()
         ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         serving = asyncio.create_task(
-            _serve_plain(served, drain, ready.set_result, stop)
-            if plain
+            _serve_under(server, served, drain, ready.set_result, stop)
+            if server != OURS
             else serve(served, config, drain=drain, on_ready=ready.set_result, stop=stop)
         )
         await asyncio.wait([serving, ready], return_when=asyncio.FIRST_COMPLETED)
@@ -242,20 +242,18 @@ async def running_server(
             await hub.aclose()
 
 
-async def _serve_plain(app: Starlette, drain, on_ready, stop: asyncio.Event) -> None:
-    listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(
-        app, http="httptools", lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=5
+async def _serve_under(name: str, app: Starlette, drain, on_ready, stop: asyncio.Event) -> None:
+    leave = asyncio.Event()
+    serving = asyncio.create_task(
+        SERVERS[name](app, lambda port: on_ready(f"http://127.0.0.1:{port}"), leave), name=name
     )
-    config.load()
-    server = uvicorn.Server(config)
-    server.lifespan = config.lifespan_class(config)
-    await server.startup(sockets=[listener])
-    on_ready(f"http://127.0.0.1:{listener.getsockname()[1]}")
-    await stop.wait()
+    waiting = asyncio.create_task(stop.wait())
+    await asyncio.wait([serving, waiting], return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
     app.state.readiness.draining = True
     await drain()
-    await server.shutdown(sockets=[listener])
+    leave.set()
+    await serving
 
 
 def serving_config(**settings) -> ServerConfig:

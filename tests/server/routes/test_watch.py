@@ -11,8 +11,8 @@ async def publish(rig, channel: str, *values) -> None:
         await rig.publish(channel, value)
 
 
-async def test_events_say_which_stream_and_where(plain):
-    async with running_server(plain=plain) as rig:
+async def test_events_say_which_stream_and_where(server):
+    async with running_server(server=server) as rig:
         await publish(rig, "a", 1)
         async with rig.stream("/v1/events?stream=a@start&stream=b") as events:
             ready_a, ready_b, first = [await events.next() for _ in range(3)]
@@ -30,8 +30,8 @@ async def test_events_say_which_stream_and_where(plain):
     assert second.id == f"{a_cursor},{event['cursor']}"
 
 
-async def test_a_cut_connection_resumes_each_stream_exactly(plain):
-    async with running_server(plain=plain) as rig:
+async def test_a_cut_connection_resumes_each_stream_exactly(server):
+    async with running_server(server=server) as rig:
         seen: dict[str, list] = {"a": [], "b": []}
         position: dict[str, str] = {}
 
@@ -56,8 +56,8 @@ async def test_a_cut_connection_resumes_each_stream_exactly(plain):
         assert seen == {"a": list(range(10)), "b": list(range(8))}
 
 
-async def test_the_response_ends_when_the_last_view_has(plain):
-    async with running_server(plain=plain) as rig:
+async def test_the_response_ends_when_the_last_view_has(server):
+    async with running_server(server=server) as rig:
         one, two = await rig.finished("x"), await rig.start("y")
         path = f"/v1/events?stream=runs/{one}&stream=runs/{two}"
         async with rig.stream(path) as events:
@@ -70,8 +70,8 @@ async def test_the_response_ends_when_the_last_view_has(plain):
         await rig.nobody_watches()
 
 
-async def test_one_stream_that_goes_cuts_all_of_them(plain):
-    async with running_server(plain=plain) as rig, rig.stream("/v1/events?stream=a&stream=b") as events:
+async def test_one_stream_that_goes_cuts_all_of_them(server):
+    async with running_server(server=server) as rig, rig.stream("/v1/events?stream=a&stream=b") as events:
         await events.next()
         await rig.ask("DELETE", "/v1/streams/b")
         assert await events.rest() == "cut"
