@@ -18,3 +18,9 @@ def pytest_asyncio_loop_factories(config, item):
         # The clock of the other cannot be replaced.
         factories = {"asyncio": asyncio.new_event_loop}
     return factories
+
+
+@pytest.fixture(params=["ours", "plain"])
+def plain(request) -> bool:
+    """Whether uvicorn's own protocol serves, instead of ours: the native WebSocket is the same on both."""
+    return request.param == "plain"

@@ -101,6 +101,14 @@ async def test_it_holds_nothing_of_the_request_that_it_began_with(rig):
     assert connection.scope is None
     assert connection.request is None
     assert connection.response is None
+    assert connection.server is None
+
+
+async def test_it_has_neither_a_dict_nor_a_timer_of_its_own(rig):
+    _, connection = await subscribed(rig)
+    assert vars(connection) == {}, "what is named here belongs to the slots"
+    assert connection.ping_timer is None
+    assert connection.pong_timer is None
 
 
 async def test_events_are_fanned_out_without_a_task_and_a_publisher_without_more_than_one(rig, peer):

@@ -3,7 +3,8 @@
 Laws of a connection that was taken over:
 - messages go from the parser to the sink, and what ends the connection is told to it at once;
 - the application may return: the connection outlives it, and holds nothing of the request that it began with;
-- the bounds of `tokentape.server.websocket_guard` hold as before.
+- the bounds of `tokentape.server.websocket_guard` hold as before;
+- a silent connection costs little: it has slots instead of a dict, and shares the timer of its pings with all others.
 """
 
 from __future__ import annotations
@@ -12,13 +13,17 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 from typing import Any, Final, Protocol, cast
+from weakref import WeakKeyDictionary
 
 from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
+from uvicorn.config import Config
 from uvicorn.protocols.utils import ClientDisconnected
+from uvicorn.server import ServerState
 from websockets.protocol import State
 
 from tokentape.core.frames import CloseCode, fit_reason
 from tokentape.server.protocols.bounds import Bounds
+from tokentape.server.protocols.rounds import Rounds
 from tokentape.server.transport import EXTENSION, Link
 from tokentape.server.websocket_guard import GuardedWebSocketProtocol
 
@@ -29,6 +34,47 @@ _quiet.setLevel(logging.WARNING)
 _WRITABLE: Final = asyncio.Event()
 """For connections whose writer does not ask uvicorn: one of their own would cost each of them 900 bytes."""
 _WRITABLE.set()
+
+_OF_UVICORN: Final = (
+    "app",
+    "app_state",
+    "asgi_version",
+    "client",
+    "close_sent",
+    "close_timeout",
+    "close_timer",
+    "config",
+    "conn",
+    "connections",
+    "curr_msg_data_type",
+    "default_headers",
+    "disconnected",
+    "frames",
+    "handshake_complete",
+    "handshake_initiated",
+    "initial_response",
+    "last_ping_rtt",
+    "logger",
+    "loop",
+    "pending_ping_payload",
+    "ping_interval",
+    "ping_sent_at",
+    "ping_timeout",
+    "ping_timer",
+    "pong_timer",
+    "queue",
+    "read_paused",
+    "request",
+    "response",
+    "root_path",
+    "scheme",
+    "scope",
+    "server",
+    "tasks",
+    "transport",
+    "writable",
+)
+_OF_GUARD: Final = ("_controls", "_refused", "_unparsed", "_window_ends")
 
 
 class Sink(Protocol):
@@ -46,8 +92,19 @@ class Sink(Protocol):
 class WebSocketProtocol(GuardedWebSocketProtocol, Bounds):
     """uvicorn's WebSocket, guarded, with a link in its scope, and without the query in its log."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    # What the base classes set is here, too: a dict of so many costs each connection 1.6 KB. It is there all the same,
+    # for an attribute that a next version of uvicorn may add.
+    __slots__ = (*_OF_UVICORN, *_OF_GUARD, "_pings", "link", "sink")
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._pings = _pings_of(server_state, self)
         self.logger = _quiet
         self.sink: Sink | None = None
 
@@ -86,6 +143,7 @@ class WebSocketProtocol(GuardedWebSocketProtocol, Bounds):
         self.request.headers.clear()
         self.response.headers.clear()
         self.scope = self.request = self.response = cast("Any", None)
+        self.server = None
 
     # Instead of ASGI
 
@@ -109,6 +167,17 @@ class WebSocketProtocol(GuardedWebSocketProtocol, Bounds):
             raise ClientDisconnected
         await super().send(message)
 
+    # Pings
+
+    def schedule_ping(self) -> None:
+        self._pings.add(self)
+
+    def stop_keepalive(self) -> None:
+        self._pings.discard(self)
+        super().stop_keepalive()
+
+    # Writing
+
     def pause_writing(self) -> None:
         if self.sink is None:
             super().pause_writing()
@@ -117,6 +186,18 @@ class WebSocketProtocol(GuardedWebSocketProtocol, Bounds):
     def resume_writing(self) -> None:
         super().resume_writing()
         self.link.resume()
+
+
+_PINGS: Final[WeakKeyDictionary[ServerState, Rounds[WebSocketProtocol]]] = WeakKeyDictionary()
+
+
+def _pings_of(server: ServerState, connection: WebSocketProtocol) -> Rounds[WebSocketProtocol]:
+    """When the connections of a server are to be pinged."""
+    rounds = _PINGS.get(server)
+    if rounds is None:
+        interval = connection.ping_interval or 0.0  # without one, nobody is ever added
+        rounds = _PINGS[server] = Rounds(connection.loop, interval, WebSocketProtocol.send_keepalive_ping)
+    return rounds
 
 
 class _Told:
@@ -144,6 +225,12 @@ class WebSocketLink(Link):
     def __init__(self, protocol: WebSocketProtocol, transport: asyncio.Transport, *, crowded: bool) -> None:
         super().__init__(transport, crowded=crowded)
         self._protocol = protocol
+
+    @property
+    def client(self) -> str:
+        """Who is at the other end, for the log."""
+        address = self._protocol.client
+        return f"{address[0]}:{address[1]}" if address is not None else "unknown"
 
     @property
     def accepted(self) -> bool:

@@ -37,14 +37,12 @@ class DirectWire:
         "_resumed",
         "_sealed",
         "_stall",
-        "client",
         "write",
     )
 
     framing = staticmethod(frame_messages)
 
-    def __init__(self, link: WebSocketLink, client: str, *, write_deadline: float) -> None:
-        self.client = client
+    def __init__(self, link: WebSocketLink, *, write_deadline: float) -> None:
         self.write: Callable[[bytes], None] | None = None
         self._link = link
         self._deadline = write_deadline
@@ -56,6 +54,10 @@ class DirectWire:
         self._stall: StallWatch | None = None
         self._leaving: list[Callable[[], None]] | None = None
         self._drained: asyncio.Future[None] | None = None
+
+    @property
+    def client(self) -> str:
+        return self._link.client
 
     def begin(self, host: Host) -> None:
         """Takes the connection over from ASGI; what has come already is handed over at once."""

@@ -40,6 +40,8 @@ class _Endpoint:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._gate = Gate(services.config)
+        # One for all connections: each would otherwise hold a bound method of its own.
+        self._check_token = self._gate.check_token
         self._has_keys = bool(services.config.auth.api_keys)
         self._origins = _origins_gate(services.config)
         self._attendance = Attendance(services.channels)
@@ -53,19 +55,18 @@ class _Endpoint:
             await _refuse(error, scope, send)
             return
         await send({"type": "websocket.accept", "subprotocol": subprotocol})
-        socket = Socket(scope, receive, send)
         deadline = float(self._services.config.limits.write_deadline)
         link = link_of(scope)
         # Unless somebody between has kept the acceptance back, or answered it in a way of their own.
         if isinstance(link, WebSocketLink) and link.accepted:
-            direct = DirectWire(link, socket.client, write_deadline=deadline)
+            direct = DirectWire(link, write_deadline=deadline)
             direct.begin(self._connect(direct, admitted=admitted))
         else:
-            wire = AsgiWire(socket, write_deadline=deadline)
+            wire = AsgiWire(Socket(scope, receive, send), write_deadline=deadline)
             await wire.serve(self._connect(wire, admitted=admitted))
 
     def _connect(self, wire: Wire, *, admitted: bool) -> Connection:
-        return Connection(self._services, self._attendance, wire, check=self._gate.check_token, admitted=admitted)
+        return Connection(self._services, self._attendance, wire, check=self._check_token, admitted=admitted)
 
     def _admit(self, scope: Scope) -> bool:
         """Whether the client may come in as it is; False when it has to send `auth` first."""

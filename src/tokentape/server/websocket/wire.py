@@ -61,8 +61,10 @@ class Sending(Protocol):
 class Wire(Sending, Protocol):
     """Moves the messages of one connection."""
 
-    client: str
-    """Who is at the other end, for the log."""
+    @property
+    def client(self) -> str:
+        """Who is at the other end, for the log."""
+        ...
 
     def hold(self) -> None:
         """Reads no further, until `release`."""
