@@ -5,6 +5,7 @@ import gc
 import json
 
 import pytest
+from websockets.exceptions import InvalidStatus
 from ws_rig import PATIENCE, TEXT, frame, limits, serving, text_of
 
 from tokentape.core.events import Event
@@ -391,3 +392,18 @@ async def test_an_application_that_sends_after_it_has_handed_over_is_told_that_i
     _, connection = await subscribed(rig)
     with pytest.raises(OSError):
         await connection.send({"type": "websocket.send", "text": "late"})
+
+
+@pytest.mark.parametrize("raises", [False, True])
+async def test_an_application_that_neither_accepts_nor_refuses_has_failed(raises, caplog):
+    async def unfinished(scope, receive, send):
+        if raises:
+            raise RuntimeError("it is broken")
+
+    async with serving(middleware=lambda _: unfinished) as rig:
+        with pytest.raises(InvalidStatus) as refusal:
+            async with rig.peer():
+                pass
+        assert refusal.value.response.status_code == 500
+        await rig.idle()
+    assert [record.levelname for record in caplog.records] == ["ERROR"]

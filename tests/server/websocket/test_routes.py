@@ -110,11 +110,13 @@ async def test_any_origin_may_be_allowed():
         assert await peer.ask("auth", token="secret") == {}
 
 
-async def test_a_hostile_name_for_this_machine_is_refused(rig):
+async def test_a_hostile_name_for_this_machine_is_refused(rig, caplog):
     with pytest.raises(InvalidStatus) as refusal:
         async with rig.peer(additional_headers={"Host": "rebound.example"}):
             pass
     assert refusal.value.response.status_code == 403
+    await rig.idle()
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == [], "a refusal is no failure"
 
 
 async def test_a_crowded_server_asks_to_come_later():

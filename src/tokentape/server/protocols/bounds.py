@@ -9,7 +9,7 @@ from collections import Counter
 from typing import ClassVar
 
 from tokentape.server.config import Limits
-from tokentape.server.transport import BUFFER, Link
+from tokentape.server.transport import BUFFER
 
 
 class Bounds:
@@ -51,9 +51,3 @@ class Bounds:
         self.addresses[host] -= 1
         if self.addresses[host] <= 0:
             del self.addresses[host]
-
-    def make_link(self, transport: asyncio.Transport, connections: int) -> Link:
-        """A link for a new connection, which is counted as long as it lasts."""
-        link = Link(transport, crowded=self.admit(transport, connections))
-        link.when_lost(self.leave)
-        return link

@@ -132,7 +132,8 @@ class WebSocketProtocol(GuardedWebSocketProtocol, Bounds):
             if self.sink is not None:
                 self._forget_request()
                 return
-            if not self.handshake_complete:
+            # uvicorn 0.54 would also say this of an application that has refused with a response of its own.
+            if not (self.handshake_complete or self.close_sent):
                 self.logger.error("ASGI callable returned without completing handshake.")
                 self.send_500_response()
         if self.close_timer is None:
