@@ -40,10 +40,19 @@ async def test_a_request_without_its_fields_is_refused_by_name(peer, op):
 
 async def test_requests_are_carried_out_in_their_order(peer):
     await peer.ask("subscribe", stream="room")
-    for number in range(100):
-        await peer.tell("publish", stream="room", type="chat:x", data=number)
-    await peer.ask("unsubscribe", stream="room")
-    assert [m["event"]["data"] for m in peer.seen if m["op"] == "event"] == list(range(100))
+    asked = [await peer.tell("publish", stream="room", type="chat:x", data=number) for number in range(100)]
+    asked.append(await peer.tell("unsubscribe", stream="room"))
+    acks, events = [], []
+    while len(acks) < len(asked):
+        message = await peer.receive()
+        if message["op"] == "ack":
+            acks.append(message["id"])
+        else:
+            events.append(message["event"]["data"])
+    assert acks == asked
+    # The last ones may have been on their way when the subscription ended.
+    assert events == list(range(len(events)))
+    assert events
 
 
 # Publish
