@@ -1,16 +1,14 @@
 """Connections of our own protocols, on both event loops."""
 
 import asyncio
-import ctypes
-import os
 import socket
-import struct
 import sys
 
 import pytest
 from http_rig import PATIENCE, running_server, serving_config
 from starlette.applications import Starlette
 from starlette.routing import Route
+from watchers import drop_everything
 
 from tokentape.server.serve import serve
 from tokentape.server.transport import BUFFER, EXTENSION, Link, connection_of
@@ -207,16 +205,8 @@ async def test_a_black_hole_is_noticed():
         rig.stream("/v1/channels/room/events") as events,
     ):
         await events.next()
-        _drop_everything(events.writer.get_extra_info("socket").fileno())
+        drop_everything(events.writer.get_extra_info("socket").fileno())
         await rig.nobody_watches()
-
-
-def _drop_everything(fileno: int) -> None:
-    """Lets the kernel throw away whatever arrives for this socket, before it is acknowledged."""
-    so_attach_filter = 26
-    program = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))  # BPF: return 0 bytes
-    with socket.socket(fileno=os.dup(fileno)) as sock:
-        sock.setsockopt(socket.SOL_SOCKET, so_attach_filter, struct.pack("HL", 1, ctypes.addressof(program)))
 
 
 async def test_without_our_protocols_asgi_has_to_do():
