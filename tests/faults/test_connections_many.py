@@ -18,9 +18,9 @@ from wire import Wire
 
 from tokentape.client import Client
 
-SECONDS = 1.0
+SECONDS = 2.0
 """What the server is told to wait for headers and bodies."""
-SERVED = 3.0
+SERVED = 5.0
 """Seconds in which a new client is served, meanwhile; on a machine that is not busy, they are thousandths."""
 SLOW, BURST, PER_ADDRESS = 2000, 10_000, 100
 ROOM_FOR = 100
@@ -136,7 +136,7 @@ async def test_bodies_that_come_slowly_are_refused(server) -> None:
 async def test_a_burst_of_connections_by_one_caller(bounded) -> None:
     """Fault 41: who is one too many is told so, and others do not notice."""
     request = f"GET {ROOM} HTTP/1.1\r\nHost: 127.0.0.1:{bounded.port}\r\n\r\n".encode()
-    async with bystanders(bounded, growth=128 * MEGABYTE):
+    async with bystanders(bounded, growth=128 * MEGABYTE, delay=4 * PATIENCE):
         with Sockets(bounded.port, address=STRANGER) as sockets:
             loop = asyncio.get_running_loop()
             statuses: Counter[bytes] = Counter()

@@ -61,6 +61,8 @@ class _Reader(ABC):
         for _ in range(SLOW_SECONDS):
             await self.read(1024)
             await asyncio.sleep(1)  # the reader's pace, not a wait for something
+        # With a window smaller than a segment, the kernel would send a few of them per second from now on.
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 262_144)
         while not self.seen.ended:
             await self.read(65_536)
         self._socket.close()

@@ -19,8 +19,8 @@ PATIENCE = 15
 """Seconds that a test waits for what must come, on a busy machine."""
 LEAK_SECONDS = 5
 """After which nothing may be left of connections that have ended."""
-MAX_DELAY = 2.0
-"""Seconds that an event may take to a bystander, for 99 of 100: far more than on a machine that is not busy."""
+MAX_DELAY = 3.0
+"""Seconds that an event may take to a bystander, for 99 of 100: many times what it is on a busy machine."""
 WHOLE = 10**12
 RATE = 100
 SPARE = 4
@@ -69,11 +69,11 @@ class Footprint:
 
 
 @asynccontextmanager
-async def bystanders(server: Served, *, growth: int, closing: float = LEAK_SECONDS) -> AsyncIterator[Client]:
+async def bystanders(server: Served, *, growth: int, delay: float = MAX_DELAY) -> AsyncIterator[Client]:
     """Watchers over both transports for as long as the fault lasts, which is the block.
 
-    `growth` is what the process may grow by, in bytes; `closing` are the seconds in which it has to be rid of what
-    the block has left.
+    `growth` is what the process may grow by, in bytes; `delay` is for tests that keep themselves busy, and so see
+    everything late.
     """
     async with server.client() as client:
         pace = {"rate": RATE, "tokens": 100_000, "seed": 3}
@@ -92,7 +92,7 @@ async def bystanders(server: Served, *, growth: int, closing: float = LEAK_SECON
             yield client
         finally:
             looking.cancel()
-        await footprint.released(within=closing)
+        await footprint.released(within=LEAK_SECONDS)
         assert footprint.grown <= growth, f"it grew by {footprint.grown} bytes"
         async with asyncio.timeout(PATIENCE):
             assert (await client.healthz())["status"] == "ok"
@@ -105,7 +105,7 @@ async def bystanders(server: Served, *, growth: int, closing: float = LEAK_SECON
                 (offset, event.type, event.data) for offset, event in truth
             ]
             delays = sorted(seen.delays)
-            assert delays[len(delays) * 99 // 100] < MAX_DELAY
+            assert delays[len(delays) * 99 // 100] < delay
 
 
 async def watched_by(server: Served, stream: str, count: int, *, within: float = PATIENCE) -> float:
