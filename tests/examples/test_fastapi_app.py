@@ -11,6 +11,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from wire import Stream
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,12 +23,15 @@ class Example:
         assert process.stderr is not None
         self._process = process
         self._stderr = process.stderr
+        self.port = 0
 
     async def address(self) -> str:
         async with asyncio.timeout(30):
             while line := (await self._stderr.readline()).decode():
                 if "running on " in line:
-                    return line.split("running on ")[1].split()[0]
+                    url = line.split("running on ")[1].split()[0]
+                    self.port = int(url.rpartition(":")[2])
+                    return url
         raise AssertionError("it did not start")
 
     async def end(self) -> str:
@@ -99,12 +103,13 @@ async def test_its_streams_are_written_directly_when_uvicorn_is_told_so(tmp_path
         async with session.ws_connect("/tape/v1/ws?secret=1", protocols=["tokentape.v1"]) as socket:
             await socket.send_json({"op": "ping", "id": 1})
             assert (await socket.receive_json())["op"] == "ack"
-        async with session.get("/tape/v1/channels/room/events") as watching:
-            await watching.content.readuntil(b"\n\n")
-            said = await example.end()
-            # It is cut, and has no regular end: that the channel ended would not be true.
-            with pytest.raises(aiohttp.ClientPayloadError):
-                await watching.read()
+        watching = await Stream.open(example.port, "/tape/v1/channels/room/events", headers={})
+        await watching.next()
+        said = await example.end()
+        # No regular end: that the channel ended would not be true.
+        assert await watching.rest() == "cut"
+        assert (watching.decoder.retry is not None) == direct, "whether it was told when to come back"
+        watching.close()
     # A stream that is written directly has no task; one that goes through ASGI has, and is cancelled with it.
     assert f"Cancel {0 if direct else 1} running task(s)" in said
     assert ("CancelledError" in said) != direct
