@@ -232,7 +232,7 @@ class _Refusing:
 
 async def test_refused_events_are_shown_to_nobody(hub: Hub) -> None:
     outlet = await watch(hub)
-    hub._recorder = Recorder(_Refusing(hub.store), hub._accepted)
+    hub._recorder = Recorder(_Refusing(hub.store), hub._accepted, hub._flusher.hurry)
     with pytest.raises(StoreFull):
         await record(hub, "never")
     writer = hub.writer("s")

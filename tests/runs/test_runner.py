@@ -56,6 +56,9 @@ class SlowStore(MemoryStore):
             return [self.refusal] * len(batch)
         return await super().append(batch)
 
+    def submit(self, batch):
+        return asyncio.ensure_future(self.append(batch))
+
 
 @asynccontextmanager
 async def running(provider, given=None, retries=2):

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator
-from time import thread_time
+from time import monotonic, thread_time
 from typing import Final
 
 from tokentape.core.session import State
@@ -23,14 +23,8 @@ YIELD_EVERY: Final = 32
 """Watchers served between two looks at the clock: some 150 µs."""
 MIN_SHARE: Final = 0.25
 """Of the time, for flushes, when others could use all of it."""
-DEMAND_WEIGHT: Final = 3.0
-"""How much of the share others take for each part of the time that they use."""
 MAX_SLICE: Final = 0.03
 """Seconds of a slice when others have just held the loop for three times as long, or longer."""
-IDLE: Final = 0.1
-"""What others use, as a part of the time, when there is no need to give way."""
-MEMORY: Final = 0.05
-"""Seconds over which their use is averaged."""
 
 
 class Flusher:
@@ -44,9 +38,6 @@ class Flusher:
         self._flushing: Iterator[None] | None = None
         self._scheduled: asyncio.Handle | None = None
         self._not_before = 0.0
-        # What others used of this thread, as a part of the time.
-        self._demand = 0.0
-        self._seen_at = 0.0
         self._seen_cpu = 0.0
 
     def touch(self, tail: Tail) -> None:
@@ -55,6 +46,12 @@ class Flusher:
             self._dirty[tail] = None
             if self._scheduled is None:
                 self._schedule()
+
+    def hurry(self) -> None:
+        """Flushes in this turn of the loop what would have its turn in the next one."""
+        if self._scheduled is not None and self._not_before <= monotonic():
+            self._scheduled.cancel()
+            self._flush()
 
     def flush_now(self) -> None:
         """Delivers everything, without a pause."""
@@ -70,7 +67,7 @@ class Flusher:
 
     def _schedule(self) -> None:
         loop = asyncio.get_running_loop()
-        wait = self._not_before - loop.time()
+        wait = self._not_before - monotonic()
         # call_soon, so that all that is accepted in one turn of the loop leaves in one write.
         self._scheduled = loop.call_soon(self._flush) if wait <= 0 else loop.call_later(wait, self._flush)
 
@@ -80,17 +77,16 @@ class Flusher:
 
     def _flush(self) -> None:
         loop = asyncio.get_running_loop()
-        started = loop.time()
-        others = self._observe(started)
+        started = monotonic()
         # Where a turn of the loop takes others long, a short slice in each would be no share at all.
+        others = thread_time() - self._seen_cpu
         slice_ = max(self._slice, min(MAX_SLICE, others * MIN_SHARE / (1 - MIN_SHARE)))
         if self._flushing is None:
             self._flushing = self._begin()
         for _ in self._flushing:
-            if loop.time() - started > slice_:
+            if monotonic() - started > slice_:
                 self._rest(started)
-                wait = self._not_before - loop.time() if self._demand > IDLE else 0.0
-                self._scheduled = loop.call_later(wait, self._flush) if wait > 0 else loop.call_soon(self._flush)
+                self._scheduled = loop.call_soon(self._flush)
                 return
         self._flushing = None
         self._scheduled = None
@@ -98,19 +94,10 @@ class Flusher:
         if self._dirty:
             self._schedule()
 
-    def _observe(self, now: float) -> float:
-        """Learns, and returns, how many seconds of this thread others have used since the last slice."""
-        wall, cpu = now - self._seen_at, thread_time() - self._seen_cpu
-        if wall > 0:
-            weight = wall / (wall + MEMORY)
-            self._demand += weight * (min(1.0, cpu / wall) - self._demand)
-        return cpu
-
     def _rest(self, started: float) -> None:
-        self._seen_at, self._seen_cpu = asyncio.get_running_loop().time(), thread_time()
-        share = max(MIN_SHARE, self._share - DEMAND_WEIGHT * max(0.0, self._demand - IDLE))
+        self._seen_cpu = thread_time()
         begin = max(self._not_before, started)
-        self._not_before = begin + (self._seen_at - started) / share
+        self._not_before = begin + (monotonic() - started) / self._share
 
 
 def _deliver(tails: Iterable[Tail]) -> Iterator[None]:

@@ -39,7 +39,7 @@ class HubLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Tails kept for streams that nobody watches now, for those who come back."""
     flush_share: float = 0.8
     """The next flush starts when flushes have used no more than this share of the time (design §5.4)."""
-    flush_slice: float = 0.002
+    flush_slice: float = 0.005
     """How long a flush may hold the loop before others get a turn."""
 
 
@@ -51,8 +51,8 @@ class Hub:
         self._limits = limits or HubLimits()
         self._tails: dict[str, Tail] = {}
         self._idle: OrderedDict[str, None] = OrderedDict()
-        self._recorder = Recorder(store, self._accepted)
         self._flusher = Flusher(share=self._limits.flush_share, slice_=self._limits.flush_slice)
+        self._recorder = Recorder(store, self._accepted, self._flusher.hurry)
         self._payloads = Payloads()
         self._pages = Pages(store, self._payloads, self.spawn)
         self._infos = Infos(store)

@@ -16,13 +16,15 @@ from typing import Final
 from tokentape.core.errors import StoreUnavailable, TokentapeError
 from tokentape.core.events import Event, encode_event
 from tokentape.core.merge import Entry
-from tokentape.stores.base import Append, Appended, Fence, Store
+from tokentape.stores.base import Append, Appended, Fence, Store, Submitting
 
 _log = logging.getLogger(__name__)
 
 MAX_BATCH: Final = 4096
 """Appends in one batch; bounds how long one commit can take."""
-COMMIT_SHARE: Final = 0.3
+FULL_BATCH: Final = 256
+"""Writers that are enough for a batch, also before the turn of the loop is over."""
+COMMIT_SHARE: Final = 0.15
 """Of the time, for commits, when they come one after the other."""
 COMMIT_BURST: Final = 0.003
 """Seconds of commits that need no pause: what one caller does step by step goes at full speed."""
@@ -31,16 +33,28 @@ MAX_REST: Final = 0.008
 
 
 class Recorder:
-    """Collects appends and hands them to the store, in batches; tells `accepted` what the store took."""
+    """Collects appends and hands them to the store, in batches.
 
-    def __init__(self, store: Store, accepted: Callable[[str, Appended, Sequence[Entry]], None]) -> None:
+    Tells `accepted` what the store took, stream by stream, and `committed` when a batch is through.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        accepted: Callable[[str, Appended, Sequence[Entry]], None],
+        committed: Callable[[], None],
+    ) -> None:
         self._store = store
         self._accepted = accepted
+        self._committed = committed
         self._waiting: list[_Pending] = []
         self._dirty: dict[Writer, None] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._next: asyncio.Handle | None = None
+        self._under_way = False
+        self._idle: asyncio.Future[None] | None = None
         self._owed = 0.0
         self._owed_at = 0.0
+        self._rest_until = 0.0
 
     async def append(self, item: Append, events: Sequence[Event]) -> Appended:
         """Records events on a stream and waits until they are accepted; raises what the store answered.
@@ -60,34 +74,63 @@ class Recorder:
     def touch(self, writer: Writer) -> None:
         """A writer has something."""
         self._dirty[writer] = None
-        self._wake()
+        if self._next is None:
+            self._wake()
+        elif len(self._dirty) >= FULL_BATCH:
+            self._next.cancel()
+            self._commit()
 
     async def aclose(self) -> None:
         """Waits until everything that was handed in has been answered."""
-        while self._task is not None:
-            await asyncio.wait([self._task])
+        while self._under_way or self._next is not None:
+            self._idle = self._idle or asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._idle)
 
     def _wake(self) -> None:
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._run(), name="tokentape-recorder")
+        if self._next is None and not self._under_way:
+            loop, rest = asyncio.get_running_loop(), self._rest_until - monotonic()
+            # call_soon, so that all that comes in one turn of the loop is one batch.
+            self._next = loop.call_later(rest, self._commit) if rest > 0 else loop.call_soon(self._commit)
 
-    async def _run(self) -> None:
+    def _commit(self) -> None:
+        self._next = None
+        self._under_way = True
+        batch = self._take()
+        items = [pending.item for pending in batch]
+        started = monotonic()
         try:
-            while self._waiting or self._dirty:
-                started = monotonic()
-                await self._commit(self._take())
-                rest = self._charge(started, monotonic())
-                if rest > 0:
-                    await asyncio.sleep(rest)
-        finally:
-            self._task = None
+            if isinstance(self._store, Submitting):
+                answer = self._store.submit(items)
+            else:
+                answer = asyncio.get_running_loop().create_task(self._store.append(items), name="tokentape-commit")
+        except Exception as error:  # noqa: BLE001 - see `_answers`
+            self._finish(batch, started, [_refusal(error)] * len(batch))
+            return
+        if answer.done():
+            self._finish(batch, started, _answers(answer, len(batch)))
+        else:
+            answer.add_done_callback(lambda answer: self._finish(batch, started, _answers(answer, len(batch))))
 
-    def _charge(self, started: float, ended: float) -> float:
-        """How long the next commit has to wait for this one."""
+    def _finish(self, batch: list[_Pending], started: float, answers: Sequence[Appended | TokentapeError]) -> None:
+        for pending, answer in zip(batch, answers, strict=True):
+            if isinstance(answer, Appended):
+                self._accepted(pending.item.stream, answer, _placed(pending, answer))
+            pending.settle(answer)
+        self._charge(started, monotonic())
+        self._under_way = False
+        if self._waiting or self._dirty:
+            self._wake()
+        elif self._idle is not None:
+            self._idle.set_result(None)
+            self._idle = None
+        self._committed()
+
+    def _charge(self, started: float, ended: float) -> None:
+        """Decides how long the next commit has to wait for this one."""
         owed = max(0.0, self._owed - COMMIT_SHARE * (started - self._owed_at))
         self._owed = owed + (1 - COMMIT_SHARE) * (ended - started)
         self._owed_at = ended
-        return min(MAX_REST, (self._owed - COMMIT_BURST) / COMMIT_SHARE)
+        self._rest_until = ended + min(MAX_REST, (self._owed - COMMIT_BURST) / COMMIT_SHARE)
 
     def _take(self) -> list[_Pending]:
         batch = self._waiting[:MAX_BATCH]
@@ -97,19 +140,22 @@ class Recorder:
             batch.append(writer.take())
         return batch
 
-    async def _commit(self, batch: list[_Pending]) -> None:
-        try:
-            answers = await self._store.append([pending.item for pending in batch])
-        except TokentapeError as error:
-            answers = [error] * len(batch)
-        except Exception:  # noqa: BLE001 - whatever it was, its appends must be answered
-            # Whatever it was, nobody may take these for recorded.
-            _log.exception("the store failed to append")
-            answers = [StoreUnavailable("The store failed; see the server's log.")] * len(batch)
-        for pending, answer in zip(batch, answers, strict=True):
-            if isinstance(answer, Appended):
-                self._accepted(pending.item.stream, answer, _placed(pending, answer))
-            pending.settle(answer)
+
+def _answers(
+    answer: asyncio.Future[list[Appended | TokentapeError]], count: int
+) -> Sequence[Appended | TokentapeError]:
+    """What came of each append of a batch. Whatever it was: nobody may take a batch that failed for recorded."""
+    try:
+        return answer.result()
+    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - as it says
+        return [_refusal(error)] * count
+
+
+def _refusal(error: BaseException) -> TokentapeError:
+    if isinstance(error, TokentapeError):
+        return error
+    _log.error("the store failed to append", exc_info=error)
+    return StoreUnavailable("The store failed; see the server's log.")
 
 
 def _placed(pending: _Pending, answer: Appended) -> list[Entry]:

@@ -34,6 +34,8 @@ from tokentape.providers.failures import Failures
 if TYPE_CHECKING:
     from aiohttp.connector import Connection
 
+    from tokentape.providers.intake import Intake
+
 _log = logging.getLogger(__name__)
 
 MAX_LINE: Final = 1_048_576
@@ -118,9 +120,9 @@ class Answer:
 
     # The side of the task that waits
 
-    def ask(self, connection: Connection, request: bytes) -> None:
+    def ask(self, connection: Connection, request: bytes, intake: Intake | None = None) -> None:
         """Sends the request; raises `aiohttp.ClientConnectionError` when that cannot be."""
-        self._exchange = Exchange(connection, self)
+        self._exchange = Exchange(connection, self, intake)
         self._deadline.set(self.first)
         self._exchange.send(request)
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from aiohttp.client_proto import ResponseHandler
     from aiohttp.connector import Connection
 
+    from tokentape.providers.intake import Intake
+
 MAX_OVERHEAD: Final = 65_536
 """Bytes of a head, or of what else may come before the next piece of a body: trailers, say."""
 
@@ -58,7 +60,7 @@ class Receiver(Protocol):
 
 
 class Exchange(asyncio.Protocol):
-    """Sends a request, then hands the response to `receiver`."""
+    """Sends a request, then hands the response to `receiver`; its body is read by the intake, where that can be."""
 
     __slots__ = (
         "_bodies",
@@ -66,8 +68,10 @@ class Exchange(asyncio.Protocol):
         "_complete",
         "_connection",
         "_fault",
+        "_fd",
         "_head",
         "_headers",
+        "_intake",
         "_keeper",
         "_news",
         "_overhead",
@@ -81,7 +85,7 @@ class Exchange(asyncio.Protocol):
         "on_body",
     )
 
-    def __init__(self, connection: Connection, receiver: Receiver) -> None:
+    def __init__(self, connection: Connection, receiver: Receiver, intake: Intake | None = None) -> None:
         transport, keeper = connection.transport, connection.protocol
         if transport is None or keeper is None or transport.is_closing():
             connection.close()
@@ -90,6 +94,9 @@ class Exchange(asyncio.Protocol):
         self._transport: asyncio.Transport = transport
         self._keeper: ResponseHandler = keeper
         self._receiver = receiver
+        self._intake = intake
+        self._fd = -1
+        """The socket, where the intake reads it: then the transport does not."""
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
         self._headers: dict[str, str] = {}
@@ -120,19 +127,25 @@ class Exchange(asyncio.Protocol):
         """Reads no more, for now; what was read already still comes."""
         if not self._closed and not self._paused:
             self._paused = True
-            self._transport.pause_reading()
+            if self._intake is None or self._fd < 0:
+                self._transport.pause_reading()
+            else:
+                self._intake.remove(self._fd, self)
 
     def resume(self) -> None:
         """Reads on."""
         if not self._closed and self._paused:
             self._paused = False
-            self._transport.resume_reading()
+            if self._intake is None or self._fd < 0:
+                self._transport.resume_reading()
+            else:
+                self._intake.add(self._fd, self)
 
     def abort(self) -> None:
         """Cuts the connection at once, unless it went back to the pool."""
         if not self._closed:
-            self._transport.abort()
             self._leave()
+            self._transport.abort()
             self._connection.close()
 
     def drain(self, seconds: float) -> None:
@@ -142,7 +155,13 @@ class Exchange(asyncio.Protocol):
             self.resume()
             self._timer = asyncio.get_running_loop().call_later(seconds, self.abort)
 
-    # asyncio's side
+    # Reading: the transport calls these, or the intake
+
+    def end_of_data(self) -> None:
+        """The transport finds out for itself why, and tells."""
+        self._fd = -1
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
         """Parses and hands on."""
@@ -205,6 +224,7 @@ class Exchange(asyncio.Protocol):
     def _hand_on(self, size: int) -> None:
         if self._head is not None and not self._told:
             self._told = True
+            self._join_intake()
             self._receiver.head_received(self._head)
         if self._bodies:
             self._overhead = 0
@@ -220,12 +240,21 @@ class Exchange(asyncio.Protocol):
         if not self._closed:
             self._conclude()
 
+    def _join_intake(self) -> None:
+        # Under TLS it is for the transport to make sense of what is on the socket.
+        if self._intake is not None and not self._paused and self._transport.get_extra_info("sslcontext") is None:
+            self._transport.pause_reading()
+            self._fd = self._transport.get_extra_info("socket").fileno()
+            self._intake.add(self._fd, self)
+
     def _conclude(self) -> None:
         if self._complete:
             # A server may have answered before it had the whole request.
             if self._reusable and self._fault is None and not self._transport.get_write_buffer_size():
-                self.resume()
+                reads = self._fd < 0 and not self._paused
                 self._leave()
+                if not reads:
+                    self._transport.resume_reading()
                 self._connection.release()
             else:
                 self.abort()
@@ -236,6 +265,9 @@ class Exchange(asyncio.Protocol):
 
     def _leave(self) -> None:
         self._closed = True
+        if self._intake is not None and self._fd >= 0:
+            self._intake.remove(self._fd, self)
+            self._fd = -1
         if self._timer is not None:
             self._timer.cancel()
         self._transport.set_protocol(self._keeper)

@@ -34,6 +34,7 @@ from tokentape.providers.base import (
 )
 from tokentape.providers.decoding import AnswerDecoder
 from tokentape.providers.failures import Failures
+from tokentape.providers.intake import Intake
 
 if TYPE_CHECKING:
     from aiohttp.connector import Connection
@@ -67,6 +68,7 @@ class Upstream:
         self._failures = failures
         self._proxy = proxy or None
         self._session: aiohttp.ClientSession | None = None
+        self._intake: Intake | None = None
 
     async def push(self, write: Callable[[], bytes], decoder: AnswerDecoder, timeouts: Timeouts, sink: Sink) -> None:
         """Posts what `write` gives and hands on what the answer brings; raises `ProviderError`, as `write` may."""
@@ -107,6 +109,9 @@ class Upstream:
         session, self._session = self._session, None
         if session is not None:
             await session.close()
+        intake, self._intake = self._intake, None
+        if intake is not None:
+            intake.close()
 
     # The request
 
@@ -124,7 +129,7 @@ class Upstream:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             self._raise_unreachable(error)
         try:
-            answer.ask(connection, b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body))
+            answer.ask(connection, b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body), self._intake)
         except aiohttp.ClientConnectionError as error:
             self._raise_unreachable(error)
 
@@ -162,6 +167,7 @@ class Upstream:
         raise AssertionError("aiohttp has sent a request by itself")
 
     def _open(self) -> aiohttp.ClientSession:
+        self._intake = Intake.create()
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=POOL),
             headers=self._headers,

@@ -20,7 +20,7 @@ import msgspec
 from tokentape.core.backoff import Backoff
 from tokentape.core.cursor import Cursor
 from tokentape.core.errors import ProviderError, StoreUnavailable, StreamClosed, StreamNotFound, TokentapeError
-from tokentape.core.events import Event
+from tokentape.core.events import MERGEABLE, Event
 from tokentape.hub import Hub, Writer
 from tokentape.providers.base import PROVIDER_CUT, Generation, Part, Provider, Pushing, Timeouts
 from tokentape.runs.request import RunInfo
@@ -270,7 +270,7 @@ class _Recording:
         writer, run, now = self._writer, self._run, self._now
         at = int(now() * 1000)
         events = []
-        for kind, data in parts:
+        for kind, data in parts if len(parts) == 1 else _joined(parts):
             if isinstance(data, str):
                 self.characters += len(data) or 1
             elif kind == "finish":
@@ -295,6 +295,17 @@ class _Recording:
         await self._writer.room()
         if self._writer.error is not None:
             raise self._writer.error
+
+
+def _joined(parts: Sequence[Part]) -> list[tuple[str, Any]]:
+    """The same in fewer parts: text that was read in one piece is one event (see `core.merge`)."""
+    joined: list[tuple[str, Any]] = []
+    for kind, data in parts:
+        if kind in MERGEABLE and isinstance(data, str) and joined and joined[-1][0] == kind:
+            joined[-1] = (kind, joined[-1][1] + data)
+        else:
+            joined.append((kind, data))
+    return joined
 
 
 def _said(data: Any) -> int:

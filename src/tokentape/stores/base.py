@@ -6,6 +6,7 @@ store is tested against it (`tokentape.testing.StoreContract`), and because P1â€
 
 from __future__ import annotations
 
+from asyncio import Future
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
@@ -172,6 +173,18 @@ class Store(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None:
         """Finishes what was handed in, then closes."""
+        ...
+
+
+@runtime_checkable
+class Submitting(Protocol):
+    """Capability: appends without a task for each batch, for whoever appends a thousand times a second."""
+
+    def submit(self, batch: Sequence[Append]) -> Future[list[Appended | TokentapeError]]:
+        """As `append`, in the order of all calls of both; the future MAY be done already. For the loop's thread.
+
+        It MAY hold the event loop for a few milliseconds, no longer, where that gets a commit done sooner.
+        """
         ...
 
 

@@ -99,6 +99,15 @@ class MemoryStore(LocalPresence):
 
     async def append(self, batch: Sequence[Append]) -> list[Appended | TokentapeError]:
         """Appends a batch; see `Store.append`."""
+        return self._append_all(batch)
+
+    def submit(self, batch: Sequence[Append]) -> asyncio.Future[list[Appended | TokentapeError]]:
+        """Appends a batch at once; see `Submitting.submit`."""
+        answer: asyncio.Future[list[Appended | TokentapeError]] = asyncio.get_running_loop().create_future()
+        answer.set_result(self._append_all(batch))
+        return answer
+
+    def _append_all(self, batch: Sequence[Append]) -> list[Appended | TokentapeError]:
         wall_ms, steady = self._clock.wall_ms(), self._clock.steady()
         answers = [self._append(entry, wall_ms, steady) for entry in batch]
         if self._listeners:

@@ -57,6 +57,9 @@ class HttpProtocol(HttpToolsProtocol, Bounds):
         # The other protocol makes a link of its own, and is counted in its turn.
         self.link.vanish()
         super().handle_websocket_upgrade()
+        # Nobody calls this one again. In its cycles it would wait for the collector, 2 KB for every WebSocket.
+        self.parser = cast("Any", None)
+        self.link.let_go()
 
     # Requests
 
@@ -148,6 +151,10 @@ class HttpLink(Link):
     def __init__(self, protocol: HttpProtocol, transport: asyncio.Transport, *, crowded: bool) -> None:
         super().__init__(transport, crowded=crowded)
         self._protocol = protocol
+
+    def let_go(self) -> None:
+        """The connection goes on under another protocol: nothing is asked of this link any more."""
+        self._protocol = cast("Any", None)
 
     def take_body(self, flow: Flow) -> Body | None:
         """Gives the rest of the response to `flow`; its head must have been sent, and nothing more is sent by ASGI.

@@ -94,6 +94,14 @@ def open_reader(path: Path) -> apsw.Connection:
     return db
 
 
+def open_mover(path: Path) -> apsw.Connection:
+    """A connection that moves the log into the database, and nothing else; raises `apsw.Error`."""
+    db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+    db.wal_autocheckpoint(0)
+    db.pragma("schema_version")  # only a connection that has read something knows that there is a log
+    return db
+
+
 def _prepare(db: apsw.Connection, path: Path, durability: Durability) -> None:
     db.set_busy_timeout(BUSY_MILLISECONDS)
     version, application = db.pragma("user_version"), db.pragma("application_id")

@@ -85,7 +85,7 @@ class Engine:
             )
             self.catalog = Catalog(self._db, clock, max_heads=tuning.max_heads)
             self._sweeper = Sweeper(self._db, self.catalog, clock)
-            self._checkpointer = Checkpointer(self._db, limit=tuning.checkpoint_bytes)
+            self._checkpointer = Checkpointer(self._db, path, limit=tuning.checkpoint_bytes)
             self._restore(path)
         except BaseException:
             self._db.close()
@@ -272,7 +272,7 @@ class Engine:
             self._sweeper.write_renewals(self.catalog.heads.values())
             while not self._flusher.empty:
                 self._flusher.step()
-            self._checkpointer.truncate()
+            self._checkpointer.close()
         except Exception as error:  # noqa: BLE001 - whoever waits for the end must not wait for ever
             self._take_back()
             self._trouble(error)

@@ -1,0 +1,85 @@
+"""Reading many answers by turns: a bounded number of sockets in each turn of the event loop, the longest waiting first.
+
+uvloop reads every socket that is ready before anything else has its turn: with a thousand of them that is a turn of
+thirty milliseconds, and who has nothing yet when it begins waits for the end of the next one. Here a turn is short,
+whatever the load; and what comes meanwhile is read in fewer and larger pieces.
+
+Laws (tests/providers/test_intake.py):
+- at most `PER_TURN` sockets are read in one turn of the loop, each once, and then it is the others' turn;
+- a socket's end, and its errors, are the transport's to tell: it gets the socket back for that;
+- what is removed is not read again, also when it was ready already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+from contextlib import suppress
+from typing import Final, Protocol, Self
+
+PER_TURN: Final = 128
+"""Sockets read in one turn: a few milliseconds."""
+READ_BYTES: Final = 65_536
+"""Bytes of one read."""
+
+
+class Reading(Protocol):
+    """Who reads a socket."""
+
+    def data_received(self, data: bytes) -> None: ...
+
+    def end_of_data(self) -> None:
+        """There is nothing more to read, or an error, and the socket is no longer here."""
+        ...
+
+
+class Intake:
+    """The sockets that are read by turns in one event loop. Only where there is epoll: see `create`."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._poll = select.epoll()
+        self._readers: dict[int, Reading] = {}
+        loop.add_reader(self._poll.fileno(), self._turn)
+
+    @classmethod
+    def create(cls) -> Self | None:
+        """An intake for the running loop; None where a transport has to read for itself."""
+        return cls(asyncio.get_running_loop()) if hasattr(select, "epoll") else None
+
+    def add(self, fd: int, reader: Reading) -> None:
+        """Reads this socket from now on."""
+        self._readers[fd] = reader
+        self._poll.register(fd, select.EPOLLIN)
+
+    def remove(self, fd: int, reader: Reading) -> None:
+        """Reads it no more, if this reader still has it: a socket that was closed leaves its number to others."""
+        if self._readers.get(fd) is reader:
+            del self._readers[fd]
+            with suppress(OSError):  # closed already
+                self._poll.unregister(fd)
+
+    def close(self) -> None:
+        """Lets go of what is left."""
+        self._readers.clear()
+        self._loop.remove_reader(self._poll.fileno())
+        self._poll.close()
+
+    def _turn(self) -> None:
+        readers = self._readers
+        for fd, _ in self._poll.poll(0, PER_TURN):
+            reader = readers.get(fd)
+            if reader is None:
+                continue  # removed in this turn
+            try:
+                data = os.read(fd, READ_BYTES)
+            except (BlockingIOError, InterruptedError):
+                continue
+            except OSError:
+                data = b""
+            if data:
+                reader.data_received(data)
+            else:
+                self.remove(fd, reader)
+                reader.end_of_data()
