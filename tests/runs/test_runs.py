@@ -376,7 +376,7 @@ async def test_a_store_that_is_full_for_a_while_gets_the_end_later(runs, provide
         refusals += 1
         return [StoreFull("the disk is full")] * len(batch) if refusals < 3 else await append(batch)
 
-    monkeypatch.setattr(store, "submit", lambda batch: asyncio.ensure_future(refuse(batch)))
+    monkeypatch.setattr(runs._hub._recorder, "_submit", lambda batch: asyncio.ensure_future(refuse(batch)))
     provider.say("lost", "lost", FINISH)
     found = await events_later(runs, info.id)
     assert kinds(found) == ["start", "token", "error", "usage", "done"]

@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 MAX_BATCH: Final = 4096
 """Appends in one batch; bounds how long one commit can take."""
-FULL_BATCH: Final = 256
+FULL_BATCH: Final = 64
 """Writers that are enough for a batch, also before the turn of the loop is over."""
 COMMIT_SHARE: Final = 0.15
 """Of the time, for commits, when they come one after the other."""
@@ -44,7 +44,7 @@ class Recorder:
         accepted: Callable[[str, Appended, Sequence[Entry]], None],
         committed: Callable[[], None],
     ) -> None:
-        self._store = store
+        self._submit = store.submit if isinstance(store, Submitting) else _submitting(store)
         self._accepted = accepted
         self._committed = committed
         self._waiting: list[_Pending] = []
@@ -99,10 +99,7 @@ class Recorder:
         items = [pending.item for pending in batch]
         started = monotonic()
         try:
-            if isinstance(self._store, Submitting):
-                answer = self._store.submit(items)
-            else:
-                answer = asyncio.get_running_loop().create_task(self._store.append(items), name="tokentape-commit")
+            answer = self._submit(items)
         except Exception as error:  # noqa: BLE001 - see `_answers`
             self._finish(batch, started, [_refusal(error)] * len(batch))
             return
@@ -111,7 +108,7 @@ class Recorder:
         else:
             answer.add_done_callback(lambda answer: self._finish(batch, started, _answers(answer, len(batch))))
 
-    def _finish(self, batch: list[_Pending], started: float, answers: Sequence[Appended | TokentapeError]) -> None:
+    def _finish(self, batch: list[_Pending], started: float, answers: Answers) -> None:
         for pending, answer in zip(batch, answers, strict=True):
             if isinstance(answer, Appended):
                 self._accepted(pending.item.stream, answer, _placed(pending, answer))
@@ -141,9 +138,17 @@ class Recorder:
         return batch
 
 
-def _answers(
-    answer: asyncio.Future[list[Appended | TokentapeError]], count: int
-) -> Sequence[Appended | TokentapeError]:
+Answers = list[Appended | TokentapeError]
+
+
+def _submitting(store: Store) -> Callable[[Sequence[Append]], asyncio.Future[Answers]]:
+    def submit(batch: Sequence[Append]) -> asyncio.Future[Answers]:
+        return asyncio.get_running_loop().create_task(store.append(batch), name="tokentape-commit")
+
+    return submit
+
+
+def _answers(answer: asyncio.Future[Answers], count: int) -> Answers:
     """What came of each append of a batch. Whatever it was: nobody may take a batch that failed for recorded."""
     try:
         return answer.result()
@@ -214,10 +219,13 @@ class Writer:
         if self.error is not None:
             return
         records = [encode_event(event) for event in events]
-        self._events.extend(events)
-        self._records.extend(records)
-        self._unsettled += sum(map(len, records))
-        self._recorder.touch(self)
+        self._unsettled += len(records[0]) if len(records) == 1 else sum(map(len, records))
+        if self._records:
+            self._events += events
+            self._records += records
+        else:
+            self._events, self._records = list(events), records
+            self._recorder.touch(self)
 
     @property
     def full(self) -> bool:

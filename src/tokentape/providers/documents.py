@@ -62,6 +62,11 @@ class Documents:
 def _whole(data: bytes) -> list[Document] | None:
     """The documents of whole events, each `data: …` or that after `event: …`; None when any is more than that."""
     documents: list[Document] = []
+    if data.startswith(b"data: "):
+        documents += data[6:-2].split(b"\n\ndata: ")
+        if data.count(b"\n") == 2 * len(documents):
+            return documents
+        documents.clear()
     for block in data[:-2].split(b"\n\n"):
         name, _, line = block.rpartition(b"\n")
         if not line.startswith(b"data: ") or (name and (not name.startswith(b"event: ") or _LF in name)):

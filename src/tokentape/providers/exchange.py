@@ -64,6 +64,7 @@ class Exchange(asyncio.Protocol):
 
     __slots__ = (
         "_bodies",
+        "_broken",
         "_closed",
         "_complete",
         "_connection",
@@ -97,6 +98,8 @@ class Exchange(asyncio.Protocol):
         self._intake = intake
         self._fd = -1
         """The socket, where the intake reads it: then the transport does not."""
+        self._broken: Exception | None = None
+        """What the intake met with, and the transport cannot know."""
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
         self._headers: dict[str, str] = {}
@@ -138,7 +141,7 @@ class Exchange(asyncio.Protocol):
             self._paused = False
             if self._intake is None or self._fd < 0:
                 self._transport.resume_reading()
-            else:
+            elif not self._transport.is_closing():  # by whoever has closed the intake, too
                 self._intake.add(self._fd, self)
 
     def abort(self) -> None:
@@ -157,10 +160,15 @@ class Exchange(asyncio.Protocol):
 
     # Reading: the transport calls these, or the intake
 
-    def end_of_data(self) -> None:
-        """The transport finds out for itself why, and tells."""
+    def end_of_data(self, error: Exception | None) -> None:
+        """The transport finds the end for itself, and tells; but it would take a socket's error for an end."""
+        if self._closed:
+            return
         self._fd = -1
-        if not self._transport.is_closing():
+        if error is not None:
+            self._broken = error
+            self._transport.abort()
+        elif not self._transport.is_closing():
             self._transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
@@ -170,15 +178,14 @@ class Exchange(asyncio.Protocol):
         except NOT_HTTP as error:
             self._fault = error
             self._news = True
-        bodies = self._bodies
-        if len(bodies) == 1 and not self._news:
-            self._overhead = 0
-            self._receiver.body_received(bodies.pop())
+        if self._bodies and not self._news:
+            self._receiver.body_received(self._take_body())
         else:
             self._hand_on(len(data))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Passes it on to both sides."""
+        exc = exc or self._broken
         self._leave()
         self._keeper.connection_lost(exc)
         self._connection.close()
@@ -227,9 +234,7 @@ class Exchange(asyncio.Protocol):
             self._join_intake()
             self._receiver.head_received(self._head)
         if self._bodies:
-            self._overhead = 0
-            data = b"".join(self._bodies)
-            self._bodies.clear()
+            data = self._take_body()
             if not self._closed:
                 self._receiver.body_received(data)
         else:
@@ -239,6 +244,15 @@ class Exchange(asyncio.Protocol):
         self._news = False
         if not self._closed:
             self._conclude()
+
+    def _take_body(self) -> bytes:
+        self._overhead = 0
+        bodies = self._bodies
+        if len(bodies) == 1:
+            return bodies.pop()
+        data = b"".join(bodies)
+        bodies.clear()
+        return data
 
     def _join_intake(self) -> None:
         # Under TLS it is for the transport to make sense of what is on the socket.

@@ -6,7 +6,9 @@ whatever the load; and what comes meanwhile is read in fewer and larger pieces.
 
 Laws (tests/providers/test_intake.py):
 - at most `PER_TURN` sockets are read in one turn of the loop, each once, and then it is the others' turn;
-- a socket's end, and its errors, are the transport's to tell: it gets the socket back for that;
+- a socket's end is the transport's to tell: it gets the socket back for that, and with it an error, which a socket has
+  only once;
+- a reader that fails has its socket taken from it, and is told, as by a transport: it cannot go on with a gap;
 - what is removed is not read again, also when it was ready already.
 """
 
@@ -18,8 +20,8 @@ import select
 from contextlib import suppress
 from typing import Final, Protocol, Self
 
-PER_TURN: Final = 128
-"""Sockets read in one turn: a few milliseconds."""
+PER_TURN: Final = 64
+"""Sockets read in one turn: with all that follows from it, two milliseconds."""
 READ_BYTES: Final = 65_536
 """Bytes of one read."""
 
@@ -29,8 +31,8 @@ class Reading(Protocol):
 
     def data_received(self, data: bytes) -> None: ...
 
-    def end_of_data(self) -> None:
-        """There is nothing more to read, or an error, and the socket is no longer here."""
+    def end_of_data(self, error: Exception | None) -> None:
+        """The socket is no longer here: it has ended, or failed with this error, or `data_received` has."""
         ...
 
 
@@ -76,10 +78,19 @@ class Intake:
                 data = os.read(fd, READ_BYTES)
             except (BlockingIOError, InterruptedError):
                 continue
-            except OSError:
-                data = b""
-            if data:
+            except OSError as error:
+                self._give_back(fd, reader, error)
+                continue
+            if not data:
+                self._give_back(fd, reader, None)
+                continue
+            try:
                 reader.data_received(data)
-            else:
-                self.remove(fd, reader)
-                reader.end_of_data()
+            except Exception as error:  # noqa: BLE001 - the others of this turn are not to suffer
+                context = {"message": "A reader of an intake has failed.", "exception": error, "protocol": reader}
+                self._loop.call_exception_handler(context)
+                self._give_back(fd, reader, error)
+
+    def _give_back(self, fd: int, reader: Reading, error: Exception | None) -> None:
+        self.remove(fd, reader)
+        reader.end_of_data(error)
