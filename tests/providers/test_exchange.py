@@ -1,95 +1,18 @@
-"""The laws of `tokentape.providers.exchange`: on real connections of aiohttp's, and byte by byte."""
+"""The laws of `tokentape.providers.exchange` on real connections, read by the transport or by an intake."""
 
 import asyncio
-import itertools
-from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from exchanging import Pool, Told, pool
 from upstreams import raw_upstream, says
 
 from tokentape.providers.exchange import MAX_OVERHEAD, NOT_HTTP, Exchange
-from tokentape.providers.failures import Failures
-from tokentape.providers.http import Upstream
-from tokentape.providers.secret import Redactor
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
-
-class Told:
-    """A receiver that writes down what it is told."""
-
-    def __init__(self, *, abort_at: str = "") -> None:
-        self.status: int | None = None
-        self.headers: dict[str, str] = {}
-        self.body = b""
-        self.ends: list[Exception | str | None] = []
-        self.began, self.over = asyncio.Event(), asyncio.Event()
-        self.exchange: Exchange | None = None
-        self._abort_at = abort_at
-
-    def _maybe_abort(self, place: str) -> None:
-        if place == self._abort_at:
-            self.exchange.abort()
-            self.over.set()
-
-    def head_received(self, head) -> None:
-        self.status, self.headers = head
-        self._maybe_abort("head")
-
-    def body_received(self, data) -> None:
-        self.body += data
-        self.began.set()
-        self._maybe_abort("body")
-
-    def end_received(self) -> None:
-        self.ends.append("end")
-        self.over.set()
-
-    def lost(self, error) -> None:
-        self.ends.append(error)
-        self.over.set()
-
-    @property
-    def summary(self):
-        ends = [type(end) if isinstance(end, Exception) else end for end in self.ends]
-        return self.status, self.headers, self.body, ends
-
-
-class Pool:
-    """Connections to one address, and exchanges on them."""
-
-    def __init__(self, url: str) -> None:
-        self._upstream = Upstream(url, {}, Failures("x", Redactor([])))
-
-    async def ask(self, told: Told, body: bytes = b"?") -> Exchange:
-        connection, head = await self._upstream._connect(5)
-        told.exchange = Exchange(connection, told)
-        told.exchange.send(b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body))
-        return told.exchange
-
-    async def told(self, **settings) -> Told:
-        told = Told(**settings)
-        await self.ask(told)
-        async with asyncio.timeout(5):
-            await told.over.wait()
-        return told
-
-    async def aclose(self) -> None:
-        await self._upstream.aclose()
-
-
-@asynccontextmanager
-async def pool(answer, **settings):
-    async with raw_upstream(answer, keep_alive=True, **settings) as upstream:
-        pool = Pool(upstream.url)
-        try:
-            yield pool, upstream
-        finally:
-            await pool.aclose()
+pytestmark = pytest.mark.usefixtures("by_intake")
 
 
 async def test_a_response_from_head_to_end_and_the_connection_is_used_again():
@@ -316,77 +239,3 @@ async def test_a_connection_that_is_lost_already_cannot_be_asked():
         connection.transport.abort()
         with pytest.raises(aiohttp.ClientConnectionError):
             Exchange(connection, Told())
-
-
-# However it is cut
-
-
-class Wire:
-    """What an exchange sees of a connection, without one."""
-
-    def __init__(self) -> None:
-        self.transport = self.protocol = self
-        self.kept: list[str] = []
-
-    def is_closing(self) -> bool:
-        return False
-
-    def set_protocol(self, protocol) -> None:
-        pass
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-    def abort(self) -> None:
-        pass
-
-    def connection_lost(self, exc) -> None:
-        pass
-
-    def close(self) -> None:
-        self.kept.append("closed")
-
-    def release(self) -> None:
-        self.kept.append("released")
-
-
-def heard(pieces) -> tuple:
-    told, wire = Told(), Wire()
-    exchange = told.exchange = Exchange(wire, told)
-    for piece in pieces:
-        if wire.kept:
-            break
-        exchange.data_received(piece)
-    if not wire.kept:
-        exchange.connection_lost(None)
-    return *told.summary, wire.kept
-
-
-HEADS = [
-    OK,
-    CHUNKED,
-    b"HTTP/1.1 100 Continue\r\n\r\n",
-    b"HTTP/1.1 200 OK\r\n\r\n",
-    b"HTTP/1.0 404 No\r\nX: 1\r\nX: 2\r\n\r\n",
-]
-TAILS = [b"5\r\nhello\r\n", b"3;ext=1\r\nabc\r\n", b"0\r\n\r\n", b"0\r\nT: 1\r\n\r\n", b"junk", b"\n"]
-
-
-@given(
-    st.lists(st.sampled_from(HEADS), min_size=1, max_size=2),
-    st.lists(st.sampled_from(TAILS), max_size=5),
-    st.lists(st.integers(0, 500), max_size=8),
-)
-def test_a_response_means_the_same_however_it_is_cut(heads, tails, places):
-    stream = b"".join(heads + tails)
-    whole = heard([stream])
-    assert len(whole[3]) == 1
-    # Surplus in the same read closes the connection; later it would be noticed in the pool.
-    for pieces in ([bytes([b]) for b in stream], [stream[a:b] for a, b in itertools.pairwise(cuts(stream, places))]):
-        cut = heard(pieces)
-        assert cut[:4] == whole[:4]
-        assert cut[4] == whole[4] or (cut[4], whole[4]) == (["released"], ["closed"])
-
-
-def cuts(stream: bytes, places: list[int]) -> list[int]:
-    return sorted({0, len(stream), *(place % (len(stream) + 1) for place in places)})
