@@ -141,7 +141,7 @@ class Exchange(asyncio.Protocol):
             self._paused = False
             if self._intake is None or self._fd < 0:
                 self._transport.resume_reading()
-            elif not self._transport.is_closing():  # by whoever has closed the intake, too
+            else:
                 self._intake.add(self._fd, self)
 
     def abort(self) -> None:
