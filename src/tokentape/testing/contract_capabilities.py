@@ -1,4 +1,4 @@
-"""The store contract: listing, leases and presence, for the stores that have them."""
+"""The store contract: submitting, listing, leases and presence, for the stores that have them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tokentape.core.errors import Fenced
+from tokentape.core.errors import Fenced, TokentapeError
 from tokentape.stores.base import (
     Append,
     Appended,
@@ -19,9 +19,14 @@ from tokentape.stores.base import (
     Standing,
     Store,
     StreamConfig,
+    Submitting,
 )
 from tokentape.testing.clock import ManualClock
-from tokentape.testing.contract_log import put, refused
+from tokentape.testing.contract_log import everything, put, refused
+
+
+def submitting(store: Store) -> Submitting:
+    return store if isinstance(store, Submitting) else pytest.skip("this store takes no batches without a task")
 
 
 def listing(store: Store) -> Listing:
@@ -42,6 +47,63 @@ def presence(store: Store) -> Presence:
 
 class CapabilityContract:
     """Each capability by itself."""
+
+    async def test_p1_what_is_submitted_and_appended_is_applied_in_the_order_of_the_calls(self, store: Store) -> None:
+        submitter = submitting(store)
+        await store.create("a", StreamConfig())
+        answers: list[asyncio.Future[list[Appended | TokentapeError]]] = []
+        for turn in range(200):
+            batch = [Append(stream="a", records=[b"%d" % turn])]
+            if turn % 3:
+                answers.append(submitter.submit(batch))
+            else:
+                answers.append(asyncio.ensure_future(store.append(batch)))
+                await asyncio.sleep(0)  # the task runs up to its first wait, if it has any
+        results = await asyncio.gather(*answers)
+        assert [result.last for [result] in results if isinstance(result, Appended)] == [*range(1, 201)]
+        assert await everything(store, "a") == [b"%d" % turn for turn in range(200)]
+
+    async def test_what_is_submitted_is_answered_as_what_is_appended(self, store: Store) -> None:
+        submitter = submitting(store)
+
+        def batches(stream: str) -> list[list[Append]]:
+            return [
+                [
+                    Append(stream=stream, records=[b"1", b"2"], keys=["k", None]),
+                    Append(stream="nobody", records=[b"x"]),
+                ],
+                [],
+                [Append(stream=stream, records=[b"1", b"3"], keys=["k", "l"])],
+                [Append(stream=stream, records=[b"4"], epoch="zzzzzzzz"), Append(stream=stream, close=True)],
+                [Append(stream=stream, records=[b"5"])],
+            ]
+
+        def plain(answer: Appended | TokentapeError) -> object:
+            if isinstance(answer, Appended):
+                return answer.first, answer.last, [*answer.offsets], answer.closed, answer.duplicate
+            return type(answer)
+
+        for name in ("appended", "submitted"):
+            await store.create(name, StreamConfig())
+        for appended, submitted in zip(batches("appended"), batches("submitted"), strict=True):
+            expected = [plain(answer) for answer in await store.append(appended)]
+            assert [plain(answer) for answer in await submitter.submit(submitted)] == expected
+        assert await everything(store, "submitted") == await everything(store, "appended") == [b"1", b"2", b"3"]
+
+    async def test_what_was_submitted_can_be_read_as_soon_as_it_is_answered(self, store: Store) -> None:
+        submitter = submitting(store)
+        await store.create("a", StreamConfig())
+        for turn in range(1, 51):
+            await submitter.submit([Append(stream="a", records=[b"%d" % turn])])
+            assert (await store.read("a", turn - 1)).records == [(turn, b"%d" % turn)]
+
+    async def test_cancelling_the_answer_does_not_cancel_what_was_submitted(self, store: Store) -> None:
+        submitter = submitting(store)
+        await store.create("a", StreamConfig())
+        for turn in range(20):
+            submitter.submit([Append(stream="a", records=[b"%d" % turn])]).cancel()
+        await put(store, "a", b"last")
+        assert await everything(store, "a") == [*[b"%d" % turn for turn in range(20)], b"last"]
 
     async def test_appends_are_told_after_they_are_answered(self, store: Store) -> None:
         told: asyncio.Queue[Standing] = asyncio.Queue()
