@@ -28,9 +28,11 @@ class ManualOutlet:
     def push(self):
         return self._push if self.direct and self.writable else None
 
-    def _push(self, content) -> None:
+    def _push(self, content) -> int:
         assert self.watcher is not None
-        self.write(self.watcher, Payload(content, self.watcher.view.dialect.size(content), self.watcher.cursor, False))
+        size = self.watcher.view.dialect.size(content)
+        self.write(self.watcher, Payload(content, size, self.watcher.cursor, False))
+        return size
 
     def ready(self, watcher: Watcher, ready: Ready) -> None:
         self.watcher = watcher

@@ -18,6 +18,7 @@ from typing import Final
 
 from tokentape.core.session import State
 from tokentape.hub.tail import Tail
+from tokentape.hub.view import NOTHING
 
 YIELD_EVERY: Final = 32
 """Watchers served between two looks at the clock: some 150 µs."""
@@ -108,12 +109,17 @@ def _deliver(tails: Iterable[Tail]) -> Iterator[None]:
         # Encoded before the first pause: what is accepted meanwhile belongs to the next flush.
         for delivery in tail.flush():
             payload, after = delivery.payload, delivery.after
-            plain = payload is not None and payload.size > 0 and not payload.ended
-            last, content = (payload.last, payload.content) if payload is not None else (0, None)
+            plain = payload if payload is not None and payload.size > 0 and not payload.ended else NOTHING
+            last, content, size = plain.last, plain.content, plain.size
             for watcher in delivery.watchers:
-                if plain and watcher.cursor == after and watcher.state is live and (push := watcher.outlet.push):
+                if size and watcher.cursor == after and watcher.state is live and (push := watcher.outlet.push):
                     watcher.cursor = last
-                    push(content)
+                    try:
+                        taken = push(content)
+                    except OSError:
+                        taken = 0
+                    if taken != size:
+                        watcher.outlet.write(watcher, plain.after(taken))
                 else:
                     watcher.deliver(delivery)
                 left -= 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -20,6 +20,13 @@ class Payload(msgspec.Struct, frozen=True, gc=False):
     size: int
     last: int
     ended: bool
+
+    def after(self, taken: int) -> Payload:
+        """The rest of it, for content that is bytes."""
+        return Payload(self.content[taken:], self.size - taken, self.last, self.ended)
+
+
+NOTHING: Final = Payload(None, 0, 0, False)
 
 
 @dataclass(frozen=True, slots=True)

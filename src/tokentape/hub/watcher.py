@@ -28,10 +28,11 @@ class Outlet(Protocol):
     """
 
     @property
-    def push(self) -> Callable[[Any], None] | None:
+    def push(self) -> Callable[[Any], int] | None:
         """The shortest way to the socket, for connections that have one: it takes the content of a payload.
 
-        It MUST be None while `writable` is false. Without it the hub calls `write`.
+        It returns how much of that it took, of the payload's size, or raises `OSError` for nothing; the rest goes to
+        `write`. It MUST be None while `writable` is false. Without it the hub calls `write`.
         """
         ...
 

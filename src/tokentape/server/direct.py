@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from tokentape.core.errors import ShuttingDown, TokentapeError
 from tokentape.core.sse import encode_chunk
@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 class Pushing(Protocol):
     """An outlet that hands content to the connection as it is: see `tokentape.hub.watcher.Outlet`."""
 
-    push: Callable[[Any], None] | None
+    push: Callable[[Any], int] | None
 
 
 class DirectStream:
@@ -41,6 +41,7 @@ class DirectStream:
         "_open",
         "_outlet",
         "_pulse",
+        "_send",
         "_spoke",
         "_withdraw",
         "_write",
@@ -55,6 +56,7 @@ class DirectStream:
         self._outlet: Pushing | None = None
         self._framing: Callable[[bytes], bytes] | None = None
         self._write: Callable[[bytes], None] = _nowhere
+        self._send: Callable[[bytes], int] = _nowhere
         self._withdraw: Callable[[], None] = _nothing
         self._flushing: list[Watcher] = []
         # For the heartbeat: whether anything was written since the last look.
@@ -79,7 +81,7 @@ class DirectStream:
             self._link.give_back()
             return False
         self._open = True
-        self._write = body.write
+        self._write, self._send = body.way
         self._framing = encode_chunk if body.chunked else None
         self._outlet = outlet
         if outlet is not None:
@@ -97,9 +99,12 @@ class DirectStream:
         return self._open and not self._link.paused
 
     def put(self, data: bytes) -> None:
+        self.write(data if self._framing is None else self._framing(data))
+
+    def write(self, content: bytes) -> None:
         if self._open:
             self._spoke = True
-            self._write(data if self._framing is None else self._framing(data))
+            self._write(content)
 
     def flush(self, watcher: Watcher) -> None:
         if self._link.paused:
@@ -190,21 +195,21 @@ class DirectStream:
                 self._outlet.push = self._push()
         self._schedule_pulse()
 
-    def _push(self) -> Callable[[bytes], None]:
+    def _push(self) -> Callable[[bytes], int]:
         # The cursor would not tell: it also passes what a view does not show. So the first write after a look
         # comes by here, and the others go straight to the connection.
-        return self._write if self._spoke else self._note
+        return self._send if self._spoke else self._note
 
-    def _note(self, data: bytes) -> None:
+    def _note(self, data: bytes) -> int:
         self._spoke = True
         if self._outlet is not None:
-            self._outlet.push = self._write
-        self._write(data)
+            self._outlet.push = self._send
+        return self._send(data)
 
 
 def _nothing() -> None:
     pass
 
 
-def _nowhere(data: bytes) -> None:
+def _nowhere(data: bytes) -> NoReturn:
     raise AssertionError(f"{len(data)} bytes were written before the connection was taken")

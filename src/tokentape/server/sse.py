@@ -43,7 +43,7 @@ class SseOutlet:
 
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
-        self.push: Callable[[Any], None] | None = None
+        self.push: Callable[[Any], int] | None = None
         """Set by a stream that writes directly, while it can."""
 
     @property
@@ -54,10 +54,7 @@ class SseOutlet:
         self.stream.put(watcher.view.dialect.ready(watcher.view.label, ready))
 
     def write(self, watcher: Watcher, payload: Payload) -> None:  # noqa: ARG002 - there is only one
-        if self.push is not None:
-            self.push(payload.content)
-        else:
-            self.stream.put(payload.content)
+        self.stream.write(payload.content)
 
     def ended(self, watcher: Watcher) -> None:
         self.stream.flush(watcher)

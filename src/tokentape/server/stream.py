@@ -31,6 +31,10 @@ class Stream(Protocol):
         """Takes bytes of the event stream, to be written as soon as possible."""
         ...
 
+    def write(self, content: bytes) -> None:
+        """Takes what a view has encoded, with its framing."""
+        ...
+
     def flush(self, watcher: Watcher) -> None:
         """Tells the watcher when everything up to here has left."""
         ...
@@ -55,6 +59,8 @@ class Unsent:
 
     def put(self, data: bytes) -> None:
         raise AssertionError(f"{len(data)} bytes were written before the views were started")
+
+    write = put
 
     def flush(self, watcher: Watcher) -> None:
         raise AssertionError(f"a view of {watcher.tail.name} ended before it was started")

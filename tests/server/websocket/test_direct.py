@@ -15,6 +15,7 @@ from tokentape.server.config import Auth, ServerConfig
 from tokentape.server.protocols import WebSocketProtocol
 from tokentape.server.protocols.websocket import WebSocketLink
 from tokentape.server.settings import ApiKey
+from tokentape.server.transport import Way
 from tokentape.server.websocket import connection as connections
 from tokentape.server.websocket.connection import Connection
 from tokentape.server.websocket.direct import DirectWire
@@ -40,14 +41,18 @@ def writes(monkeypatch):
     take = WebSocketLink.take
 
     def recording(link, flow):
-        write, mine = take(link, flow), []
+        way, mine = take(link, flow), []
         taken.append(mine)
 
-        def recorded(data):
+        def write(data):
             mine.append(data)
-            write(data)
+            way.write(data)
 
-        return recorded
+        def send(data):
+            mine.append(data)
+            return way.send(data)
+
+        return Way(write, send)
 
     monkeypatch.setattr(WebSocketLink, "take", recording)
     return taken

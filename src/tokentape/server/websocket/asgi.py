@@ -23,7 +23,7 @@ class AsgiWire:
     """A `Wire` over a `Socket`; `serve` is its whole life."""
 
     framing: Callable[[Sequence[bytes]], bytes] | None = None
-    write: Callable[[bytes], None] | None = None
+    push: Callable[[bytes], int] | None = None
 
     def __init__(self, socket: Socket, *, write_deadline: float) -> None:
         self.client = socket.client

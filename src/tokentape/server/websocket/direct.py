@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from tokentape.core.frames import CloseCode, frame_messages, text_frame
 from tokentape.server.protocols.websocket import WebSocketLink
+from tokentape.server.transport import Way
 from tokentape.server.websocket.outbox import Outbox
 from tokentape.server.websocket.stall import Progress, StallWatch
 from tokentape.server.websocket.wire import Host
@@ -37,13 +38,15 @@ class DirectWire:
         "_resumed",
         "_sealed",
         "_stall",
-        "write",
+        "_way",
+        "push",
     )
 
     framing = staticmethod(frame_messages)
 
     def __init__(self, link: WebSocketLink, *, write_deadline: float) -> None:
-        self.write: Callable[[bytes], None] | None = None
+        self.push: Callable[[bytes], int] | None = None
+        self._way: Way | None = None
         self._link = link
         self._deadline = write_deadline
         self._host: Host | None = None
@@ -62,7 +65,8 @@ class DirectWire:
     def begin(self, host: Host) -> None:
         """Takes the connection over from ASGI; what has come already is handed over at once."""
         self._host = host
-        self.write = self._link.take(self)
+        self._way = self._link.take(self)
+        self.push = self._way.send
         if self.writable:
             host.unblocked()
         self._link.adopt(self)
@@ -108,8 +112,8 @@ class DirectWire:
             self._outbox.close()
 
     def _write(self, data: bytes) -> None:
-        assert self.write is not None, "the wire has begun"
-        self.write(data)
+        assert self._way is not None, "the wire has begun"
+        self._way.write(data)
 
     def _waiting(self) -> Outbox:
         if self._outbox is None:

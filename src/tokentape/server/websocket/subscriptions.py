@@ -26,8 +26,8 @@ class Subscriptions:
 
     def __init__(self, services: Services, wire: Sending, *, on_shutdown: Callable[[], None]) -> None:
         """`on_shutdown` is called when the hub sends its watchers elsewhere."""
-        self.push: Callable[[Any], None] | None = None
-        """The wire's own way to write, for as long as it is writable."""
+        self.push: Callable[[Any], int] | None = None
+        """The wire's own, for as long as it is writable."""
         self._services = services
         self._wire = wire
         self._on_shutdown = on_shutdown
@@ -88,7 +88,7 @@ class Subscriptions:
         """The wire takes something again: the watchers go on as far as there is room, in turns."""
         if self._closed:
             return
-        self.push = self._wire.write
+        self.push = self._wire.push
         for name, watcher in tuple(self._watchers.items()):
             if not self.writable:
                 return

@@ -24,8 +24,8 @@ class Sending(Protocol):
         """What makes messages into what `events` takes; None when that is the messages themselves."""
         ...
 
-    write: Callable[[bytes], None] | None
-    """The shortest way for framed events while `writable`; None where there is none."""
+    push: Callable[[bytes], int] | None
+    """The shortest way for framed events while `writable`; None where there is none (see `hub.watcher.Outlet`)."""
 
     @property
     def writable(self) -> bool:

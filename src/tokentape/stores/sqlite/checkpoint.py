@@ -20,7 +20,7 @@ AHEAD_BYTES: Final = 4_194_304
 PASSES: Final = 2
 """Of the thread: the second takes what was written during the first."""
 TRUNCATE_FACTOR: Final = 8
-"""A log that is this many times over its limit is worth waiting for its readers, briefly."""
+"""A log that is this many times over its limit is worth waiting: for its readers, briefly, and for the thread."""
 TRUNCATE_MILLISECONDS: Final = 100
 
 
@@ -37,6 +37,7 @@ class Checkpointer:
         self._ahead_pages = AHEAD_BYTES // page_size
         self._next = self._limit
         self._ahead: threading.Thread | None = None
+        self._started_over = False  # since then, so that what it has moved was another log
         db.set_wal_hook(self._committed)
 
     @property
@@ -46,12 +47,18 @@ class Checkpointer:
 
     def run(self) -> None:
         """Begins, or ends when all but the rest is moved; with that the next commit starts the log over."""
-        if self._ahead is None and self._pages >= self._ahead_pages:
+        if self._ahead is not None and self._ahead.is_alive():
+            if self._pages < self._limit * TRUNCATE_FACTOR:
+                return
+            self._ahead.join()  # more is written than the disk can move meanwhile
+        moved = self._ahead is not None and not self._started_over
+        self._ahead = None
+        if moved or self._pages < self._ahead_pages:
+            self._move()
+        else:
+            self._started_over = False
             self._ahead = threading.Thread(target=self._move_ahead, name="tokentape-checkpoint", daemon=True)
             self._ahead.start()
-        elif self._ahead is None or not self._ahead.is_alive():
-            self._ahead = None
-            self._move()
 
     def _move_ahead(self) -> None:
         # Whatever goes wrong here goes wrong again in the writer's thread, which says so.
@@ -83,5 +90,8 @@ class Checkpointer:
             self._db.set_busy_timeout(BUSY_MILLISECONDS)
 
     def _committed(self, _db: apsw.Connection, _name: str, pages: int) -> int:
+        if pages < self._pages:
+            self._started_over = True
+            self._next = self._limit
         self._pages = pages
         return apsw.SQLITE_OK
