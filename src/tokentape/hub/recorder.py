@@ -151,9 +151,12 @@ def _submitting(store: Store) -> Callable[[Sequence[Append]], asyncio.Future[Ans
 def _answers(answer: asyncio.Future[Answers], count: int) -> Answers:
     """What came of each append of a batch. Whatever it was: nobody may take a batch that failed for recorded."""
     try:
-        return answer.result()
+        answers = answer.result()
     except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - as it says
         return [_refusal(error)] * count
+    if len(answers) != count:
+        return [_refusal(ValueError(f"{len(answers)} answers to {count} appends"))] * count
+    return answers
 
 
 def _refusal(error: BaseException) -> TokentapeError:

@@ -1,0 +1,80 @@
+"""When what was accepted leaves: in the turn of its batch, unless flushes have had their share of the time."""
+
+import asyncio
+from time import monotonic
+
+import pytest
+from outlets import ManualOutlet
+
+from tokentape.core.events import Event
+from tokentape.dialects import native
+from tokentape.hub import Hub, View
+from tokentape.stores.base import StreamConfig
+from tokentape.stores.memory import MemoryStore
+
+
+@pytest.fixture
+async def hub():
+    async with MemoryStore() as store:
+        await store.create("s", StreamConfig())
+        await store.create("t", StreamConfig())
+        hub = Hub(store)
+        yield hub
+        await hub.aclose()
+
+
+async def watch(hub: Hub, stream: str) -> ManualOutlet:
+    outlet = ManualOutlet()
+    watcher = await hub.attach(stream, "start", View(native.items, stream), outlet)
+    watcher.start()
+    return outlet
+
+
+def token(text: str) -> Event:
+    return Event(type="token", run="r_1", data=text)
+
+
+async def rested(hub: Hub) -> None:
+    """Waits until a flush may begin at once."""
+    await asyncio.sleep(max(0.0, hub._flusher._not_before - monotonic() + 0.001))
+
+
+async def test_what_is_accepted_in_a_batch_leaves_in_the_same_turn(hub: Hub) -> None:
+    outlets = [await watch(hub, "s"), await watch(hub, "s"), await watch(hub, "t")]
+    writers = [hub.writer("s"), hub.writer("s"), hub.writer("t")]
+    for turn in range(1, 11):
+        await rested(hub)
+        hub._recorder._rest_until = 0.0
+        for writer in writers:
+            writer.put([token(f"{turn}")])
+        assert [len(outlet.payloads) for outlet in outlets] == [turn - 1] * 3
+        await asyncio.sleep(0)
+        assert [len(outlet.payloads) for outlet in outlets] == [turn] * 3, "one write for each watcher"
+    assert [item.event.data for item in outlets[2].items] == [f"{turn}" for turn in range(1, 11)]
+
+
+async def test_it_is_not_hurried_while_it_rests(hub: Hub) -> None:
+    outlet = await watch(hub, "s")
+    writer = hub.writer("s")
+    hub._flusher._not_before = until = monotonic() + 0.05
+    for text in "abc":
+        writer.put([token(text)])
+        await asyncio.sleep(0.005)
+    await writer.flush()
+    if monotonic() < until:  # else this machine was too slow to see it
+        assert outlet.payloads == []
+    await outlet.until(lambda: len(outlet.items) == 3)
+    assert monotonic() >= until - 0.001
+    assert len(outlet.payloads) == 1
+
+
+async def test_there_may_be_nothing_to_hurry(hub: Hub) -> None:
+    hub._flusher.hurry()
+    await hub.writer("s").flush()
+    writer = hub.writer("s")
+    writer.put([token("a")])
+    await writer.flush()  # nobody watches
+    outlet = await watch(hub, "s")
+    hub._flusher.hurry()
+    writer.put([token("b")])
+    await outlet.until(lambda: [item.event.data for item in outlet.items] == ["a", "b"])
