@@ -115,6 +115,60 @@ async def test_what_is_pushed_is_recorded(provider):
     assert all(event.at for event in found)
 
 
+class Pieces(ScriptedProvider):
+    """Pushes as it is read: each step of its script is all the parts of one read."""
+
+    def __init__(self, *pieces) -> None:
+        super().__init__("pieces")
+        self._pieces = pieces
+
+    async def push(self, generation, timeouts, sink) -> None:
+        for piece in self._pieces:
+            before = list(piece)
+            if not sink.put(piece):
+                await sink.room()
+            assert piece == before, "these are the provider's"
+
+
+def tokens(*texts: str) -> list[Part]:
+    return [Part("token", text) for text in texts]
+
+
+def told(found) -> list[tuple]:
+    return [(event.type, event.data) for event in found[1:] if event.type not in ("usage", "done")]
+
+
+async def test_text_that_was_read_in_one_piece_is_one_event():
+    found = await played(Pieces(tokens("Hel", "lo"), tokens(" you"), tokens("!", "", "?"), [FINISH]))
+    assert told(found) == [("token", "Hello"), ("token", " you"), ("token", "!?")]
+    assert found[-1].data["usage"]["output_tokens"] == 3  # of 11 characters
+
+
+async def test_text_of_two_kinds_is_not_mixed_and_keeps_its_order():
+    thoughts = [Part("reasoning", "hm"), Part("reasoning", "m")]
+    found = await played(Pieces([*thoughts, *tokens("a", "b"), Part("reasoning", "?"), *tokens("c"), FINISH]))
+    assert told(found) == [("reasoning", "hmm"), ("token", "ab"), ("reasoning", "?"), ("token", "c")]
+
+
+async def test_what_is_in_between_keeps_text_apart_and_calls_are_left_alone():
+    delta = [Part("tool_call_delta", {"id": "c", "index": 0, "arguments": text}) for text in ("{", "}")]
+    call = Part("tool_call", {"id": "c", "name": "f", "arguments": "{}"})
+    found = await played(Pieces([*tokens("a", "b"), *delta, *tokens("c"), call, call, *tokens("d", "e"), FINISH]))
+    assert [kind for kind, _ in told(found)] == [
+        "token", "tool_call_delta", "tool_call_delta", "token", "tool_call", "tool_call", "token",
+    ]  # fmt: skip
+    assert [data for kind, data in told(found) if kind == "token"] == ["ab", "c", "de"]
+    assert [data["arguments"] for kind, data in told(found) if kind == "tool_call_delta"] == ["{", "}"]
+
+
+async def test_an_answer_that_is_one_piece_is_whole():
+    usage = Part("usage", {"input_tokens": 3, "output_tokens": 2})
+    found = await played(Pieces([*tokens("Hel", "lo"), usage, FINISH]))
+    assert kinds(found) == ["start", "token", "usage", "done"]
+    assert found[1].data == "Hello"
+    assert found[-1].data == {"reason": "stop", "usage": usage.data}
+
+
 async def test_characters_of_all_kinds_count_for_the_estimate(provider):
     call = {"id": "c", "name": "f", "arguments": "{}"}
     provider.say("x" * 37, Part("reasoning", "abcd"), Part("tool_call", call), FINISH)
