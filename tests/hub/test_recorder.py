@@ -235,13 +235,13 @@ def raises(error):
     return fail
 
 
-def fails(error):
-    def fail(_batch):
+def gives(settle):
+    def give(batch):
         answer = asyncio.get_running_loop().create_future()
-        answer.set_exception(error)
+        settle(answer, len(batch))
         return answer
 
-    return fail
+    return give
 
 
 def later(fail):
@@ -252,33 +252,19 @@ def later(fail):
     return lambda batch: asyncio.ensure_future(do(batch))
 
 
-def cancels(_batch):
-    answer = asyncio.get_running_loop().create_future()
-    answer.cancel()
-    return answer
-
-
-def answers(make):
-    def answer(batch):
-        answer = asyncio.get_running_loop().create_future()
-        answer.set_result(make(batch))
-        return answer
-
-    return answer
-
-
 FULL = StoreFull("The disk is full.")
+UNKNOWN = RuntimeError("no")
 FAULTS = {
-    "refuses": (answers(lambda batch: [FULL] * len(batch)), StoreFull),
+    "refuses": (gives(lambda answer, count: answer.set_result([FULL] * count)), StoreFull),
     "raises": (raises(FULL), StoreFull),
-    "raises anything": (raises(RuntimeError("no")), StoreUnavailable),
-    "fails": (fails(FULL), StoreFull),
-    "fails with anything": (fails(RuntimeError("no")), StoreUnavailable),
-    "fails later": (later(fails(RuntimeError("no"))), StoreUnavailable),
-    "cancels": (cancels, StoreUnavailable),
-    "cancels later": (later(cancels), StoreUnavailable),
-    "answers too little": (answers(lambda batch: [FULL] * (len(batch) - 1)), StoreUnavailable),
-    "answers too much": (answers(lambda batch: [FULL] * (len(batch) + 1)), StoreUnavailable),
+    "raises anything": (raises(UNKNOWN), StoreUnavailable),
+    "fails": (gives(lambda answer, _: answer.set_exception(FULL)), StoreFull),
+    "fails with anything": (gives(lambda answer, _: answer.set_exception(UNKNOWN)), StoreUnavailable),
+    "fails later": (later(gives(lambda answer, _: answer.set_exception(UNKNOWN))), StoreUnavailable),
+    "cancels": (gives(lambda answer, _: answer.cancel()), StoreUnavailable),
+    "cancels later": (later(gives(lambda answer, _: answer.cancel())), StoreUnavailable),
+    "answers too little": (gives(lambda answer, count: answer.set_result([FULL] * (count - 1))), StoreUnavailable),
+    "answers too much": (gives(lambda answer, count: answer.set_result([FULL] * (count + 1))), StoreUnavailable),
 }
 
 
