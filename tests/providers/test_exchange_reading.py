@@ -110,25 +110,29 @@ async def test_a_receiver_that_fails_is_told_and_gets_no_answer_with_a_gap():
     class Failing(Told):
         def body_received(self, data):
             super().body_received(data)
-            raise RuntimeError("no")
+            if b"world" in self.body:
+                failed.set()
+                raise RuntimeError("no")
 
     async def answer(connection):
         await connection.send(CHUNKED, b"5\r\nhello\r\n")
         await told.began.wait()
         await connection.send(b"5\r\nworld\r\n")
+        await failed.wait()
+        await connection.send(b"4\r\nmore\r\n")
         await connection.closed()
         closed.set()
 
     complaints = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context["exception"]))
-    closed = asyncio.Event()
+    failed, closed = asyncio.Event(), asyncio.Event()
     async with pool(answer) as (connections, _):
         told = Failing()
         await connections.ask(told)
         async with asyncio.timeout(5):
             await told.over.wait()
             await closed.wait()
-        assert told.body == b"hello"
+        assert told.body == b"helloworld"
         assert [str(end) for end in told.ends] == [str(error) for error in complaints] == ["no"]
 
 
