@@ -26,7 +26,7 @@ def measure(place: Place, system: System, *, watchers: int, behind: int, round_:
     """From the first connection of those who come back to the last event of the last one."""
     where = key(system.name, watchers, behind)
     try:
-        with Server(place, system) as server, Watchers(place, server, watchers) as load:
+        with Server(place, system) as server, Watchers(place, server, watchers, connect_seconds=LIMIT_SECONDS) as load:
             return _storm(where, server, load, behind, round_)
     except ChildError as error:
         return Cell(key=where, round=round_, status="failed", reason=str(error))

@@ -106,10 +106,11 @@ class Upstream:
 
     async def aclose(self) -> None:
         """Closes the pool; another request opens a new one."""
+        # Both before the wait: a request that comes meanwhile opens its own.
         session, self._session = self._session, None
+        intake, self._intake = self._intake, None
         if session is not None:
             await session.close()
-        intake, self._intake = self._intake, None
         if intake is not None:
             intake.close()
 

@@ -272,8 +272,11 @@ class Engine:
             self._sweeper.write_renewals(self.catalog.heads.values())
             while not self._flusher.empty:
                 self._flusher.step()
-            self._checkpointer.close()
         except Exception as error:  # noqa: BLE001 - whoever waits for the end must not wait for ever
             self._take_back()
+            self._trouble(error)
+        try:
+            self._checkpointer.close()
+        except apsw.Error as error:
             self._trouble(error)
         self._db.close()
