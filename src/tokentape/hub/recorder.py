@@ -1,8 +1,8 @@
 """The write side: everything that is recorded in one turn of the loop goes to the store as one batch (group commit).
 
 One batch is under way at a time; what comes meanwhile is the next one. So nothing waits per token, what each caller
-hands in is accepted in the order of its calls, and a slow store makes larger batches, not more of them. And commits take
-no more than a share of the time, beyond a burst: each costs the same whether it carries one token or fifty.
+hands in is accepted in the order of its calls, and a slow store makes larger batches, not more of them. And commits
+take no more than a share of the time, beyond a burst: each costs the same whether it carries one token or fifty.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class Recorder:
             try:
                 if isinstance(answer, Appended):
                     self._accepted(pending.item.stream, answer, _placed(pending, answer))
-            except Exception:
+            except Exception:  # noqa: BLE001 - the watchers of one stream are not the others' trouble
                 # It is recorded all the same, and what comes after it must be, too.
                 _log.exception("what was recorded on %s could not be shown", pending.item.stream)
             pending.settle(answer)
