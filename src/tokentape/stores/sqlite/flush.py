@@ -12,8 +12,8 @@ from tokentape.stores.sqlite.journal import Journal
 from tokentape.stores.sqlite.segments import split
 
 SLICE_HEADS: Final = 64
-SLICE_BYTES: Final = 131_072
-"""One slice is this many streams, or records of about this size: two milliseconds between two commits."""
+SLICE_BYTES: Final = 65_536
+"""One slice is this many streams, or records of about this size: a millisecond between two commits."""
 
 
 class Flusher:

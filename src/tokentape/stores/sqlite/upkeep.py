@@ -12,6 +12,8 @@ from tokentape.stores.sqlite.checkpoint import Checkpointer
 from tokentape.stores.sqlite.flush import Flusher
 from tokentape.stores.sqlite.sweep import SLICE_STREAMS, Sweeper
 
+FLUSH_SHARE: Final = 0.2
+"""Of the time, for flushing, unless records come faster than that: commits wait for a slice that is under way."""
 RETRY_SECONDS: Final = 1.0
 """How long a chore rests after an error: a full disk is not emptied by asking it often."""
 
@@ -41,6 +43,7 @@ class Upkeep:
         self._sweep_seconds = sweep_seconds
         self._failed = failed
         self._next_sweep = clock.monotonic() + sweep_seconds
+        self._next_flush = 0.0
         self._chores: Sequence[Chore] = (self._collect, self._flush, self._evict, self._sweep, self._checkpoint)
         self._rests_until = dict.fromkeys(self._chores, 0.0)
 
@@ -60,7 +63,10 @@ class Upkeep:
                 resting = True
         if busy:
             return 0
-        return RETRY_SECONDS if resting else max(0, self._next_sweep - self._clock.monotonic())
+        wait = RETRY_SECONDS if resting else max(0, self._next_sweep - self._clock.monotonic())
+        if self._flusher.busy or self._flusher.due:
+            wait = min(wait, max(0, self._next_flush - time.monotonic()))
+        return wait
 
     def _collect(self) -> bool:
         if self._sweeper.busy:
@@ -68,12 +74,16 @@ class Upkeep:
         return self._sweeper.busy
 
     def _flush(self) -> bool:
-        flusher = self._flusher
+        flusher, began = self._flusher, time.monotonic()
+        if began < self._next_flush and not (flusher.busy and flusher.due):
+            return False
         if flusher.busy or flusher.due:
             self._sweeper.trimmed(flusher.step())
-            while flusher.busy and flusher.due:  # records come faster than one slice per commit moves them
+            while flusher.busy and flusher.due:  # records come faster than such slices move them
                 self._sweeper.trimmed(flusher.step())
-        return flusher.busy or flusher.due
+            ended = time.monotonic()
+            self._next_flush = ended + (ended - began) * (1 / FLUSH_SHARE - 1)
+        return False
 
     def _evict(self) -> bool:
         if not self._flusher.busy and (surplus := self._catalog.surplus()):
