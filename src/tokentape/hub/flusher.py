@@ -22,10 +22,10 @@ from tokentape.hub.view import NOTHING
 
 YIELD_EVERY: Final = 32
 """Watchers served between two looks at the clock: some 150 µs."""
-MIN_SHARE: Final = 0.25
+MIN_SHARE: Final = 0.15
 """Of the time, for flushes, when others could use all of it."""
 MAX_SLICE: Final = 0.03
-"""Seconds of a slice when others have just held the loop for three times as long, or longer."""
+"""Seconds of a slice at most, however long others have just held the loop."""
 
 
 class Flusher:

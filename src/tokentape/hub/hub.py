@@ -39,7 +39,7 @@ class HubLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Tails kept for streams that nobody watches now, for those who come back."""
     flush_share: float = 0.8
     """The next flush starts when flushes have used no more than this share of the time (design §5.4)."""
-    flush_slice: float = 0.005
+    flush_slice: float = 0.003
     """How long a flush may hold the loop before others get a turn."""
 
 
