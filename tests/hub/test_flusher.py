@@ -9,6 +9,7 @@ from outlets import ManualOutlet
 from tokentape.core.events import Event
 from tokentape.dialects import native
 from tokentape.hub import Hub, View
+from tokentape.hub.recorder import FULL_BATCH
 from tokentape.stores.base import StreamConfig
 from tokentape.stores.memory import MemoryStore
 
@@ -78,3 +79,38 @@ async def test_there_may_be_nothing_to_hurry(hub: Hub) -> None:
     hub._flusher.hurry()
     writer.put([token("b")])
     await outlet.until(lambda: [item.event.data for item in outlet.items] == ["a", "b"])
+
+
+async def test_what_an_outlet_does_in_a_flush_may_record_something(hub: Hub) -> None:
+    """A batch that is full at that moment is committed there and then; it is shown in the next flush."""
+    outlet = await watch(hub, "s")
+    shown = await watch(hub, "t")
+    writers = [hub.writer("t") for _ in range(FULL_BATCH + 1)]
+    write = outlet.write
+
+    def record(watcher, payload):
+        write(watcher, payload)
+        for writer in writers:
+            writer.put([token("more")])
+
+    outlet.write = record  # type: ignore[method-assign]
+    hub.writer("s").put([token("first")])
+    await shown.until(lambda: len(shown.items) == len(writers))
+    assert [item.event.data for item in outlet.items] == ["first"]
+
+
+async def test_an_outlet_that_fails_is_nothing_to_the_others(hub: Hub, caplog: pytest.LogCaptureFixture) -> None:
+    broken, other = await watch(hub, "s"), await watch(hub, "t")
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("not an error of the connection")
+
+    broken.write = fail  # type: ignore[method-assign]
+    for text in ("one", "two"):
+        hub.writer("s").put([token(text)])
+        hub.writer("t").put([token(text)])
+        await rested(hub)
+        await asyncio.sleep(0.01)
+    await other.until(lambda: len(other.items) == 2)
+    assert "a watcher of s failed" in caplog.text
+    assert hub.watchers() == 1, "it was let go"

@@ -12,13 +12,16 @@ Laws:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+import logging
+from collections.abc import Iterable, Iterator, Sequence
 from time import monotonic, thread_time
 from typing import Final
 
 from tokentape.core.session import State
-from tokentape.hub.tail import Tail
+from tokentape.hub.tail import Delivery, Tail
 from tokentape.hub.view import NOTHING
+
+_log = logging.getLogger(__name__)
 
 YIELD_EVERY: Final = 32
 """Watchers served between two looks at the clock: some 150 µs."""
@@ -38,6 +41,7 @@ class Flusher:
         self._dirty: dict[Tail, None] = {}
         self._flushing: Iterator[None] | None = None
         self._scheduled: asyncio.Handle | None = None
+        self._running = False
         self._not_before = 0.0
         self._seen_cpu = 0.0
 
@@ -50,7 +54,8 @@ class Flusher:
 
     def hurry(self) -> None:
         """Flushes in this turn of the loop what would have its turn in the next one."""
-        if self._scheduled is not None and self._not_before <= monotonic():
+        # Not from within a flush: what an outlet does there may record something.
+        if self._scheduled is not None and not self._running and self._not_before <= monotonic():
             self._scheduled.cancel()
             self._flush()
 
@@ -77,23 +82,26 @@ class Flusher:
         return _deliver(tails)
 
     def _flush(self) -> None:
-        loop = asyncio.get_running_loop()
         started = monotonic()
         # Where a turn of the loop takes others long, a short slice in each would be no share at all.
         others = thread_time() - self._seen_cpu
         slice_ = max(self._slice, min(MAX_SLICE, others * MIN_SHARE / (1 - MIN_SHARE)))
-        if self._flushing is None:
-            self._flushing = self._begin()
-        for _ in self._flushing:
-            if monotonic() - started > slice_:
-                self._rest(started)
-                self._scheduled = loop.call_soon(self._flush)
-                return
-        self._flushing = None
-        self._scheduled = None
+        self._running = True
+        complete = self._deliver_until(started + slice_)
+        self._running = False
         self._rest(started)
+        self._scheduled = None
+        if not complete:
+            self._scheduled = asyncio.get_running_loop().call_soon(self._flush)
+            return
+        self._flushing = None
         if self._dirty:
             self._schedule()
+
+    def _deliver_until(self, end: float) -> bool:
+        if self._flushing is None:
+            self._flushing = self._begin()
+        return not any(monotonic() > end for _ in self._flushing)
 
     def _rest(self, started: float) -> None:
         self._seen_cpu = thread_time()
@@ -107,22 +115,35 @@ def _deliver(tails: Iterable[Tail]) -> Iterator[None]:
     left = YIELD_EVERY
     for tail in tails:
         # Encoded before the first pause: what is accepted meanwhile belongs to the next flush.
-        for delivery in tail.flush():
+        for delivery in _encoded(tail):
             payload, after = delivery.payload, delivery.after
             plain = payload if payload is not None and payload.size > 0 and not payload.ended else NOTHING
             last, content, size = plain.last, plain.content, plain.size
             for watcher in delivery.watchers:
-                if size and watcher.cursor == after and watcher.state is live and (push := watcher.outlet.push):
-                    watcher.cursor = last
-                    try:
-                        taken = push(content)
-                    except OSError:
-                        taken = 0
-                    if taken != size:
-                        watcher.outlet.write(watcher, plain.after(taken))
-                else:
-                    watcher.deliver(delivery)
+                try:
+                    if size and watcher.cursor == after and watcher.state is live and (push := watcher.outlet.push):
+                        watcher.cursor = last
+                        try:
+                            taken = push(content)
+                        except OSError:
+                            taken = 0
+                        if taken != size:
+                            watcher.outlet.write(watcher, plain.after(taken))
+                    else:
+                        watcher.deliver(delivery)
+                except Exception:  # noqa: BLE001 - the others are to have their part
+                    _log.exception("a watcher of %s failed", tail.name)
+                    watcher.lost()
                 left -= 1
                 if not left:
                     left = YIELD_EVERY
                     yield
+
+
+def _encoded(tail: Tail) -> Sequence[Delivery]:
+    try:
+        return tail.flush()
+    except Exception:  # noqa: BLE001 - an event that cannot be encoded is not the other streams' trouble
+        # Its watchers are behind now; whoever meets that event again is let go there.
+        _log.exception("events of %s could not be encoded", tail.name)
+        return ()
