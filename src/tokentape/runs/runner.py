@@ -237,7 +237,7 @@ async def _play(attempt: Attempt, recording: _Recording) -> None:
         return
     async with aclosing(provider.generate(attempt.generation, attempt.timeouts)) as batches:
         async for parts in batches:
-            if not recording.put(parts):
+            if not recording.record(parts):
                 await recording.room()
 
 
@@ -266,11 +266,15 @@ class _Recording:
         self.reason = None
 
     def put(self, parts: Sequence[Part]) -> bool:
+        """Records what was read in one piece: of each kind that is one event. Otherwise as `record`."""
+        return self.record(parts if len(parts) == 1 else _joined(parts))
+
+    def record(self, parts: Sequence[tuple[str, Any]]) -> bool:
         """Hands its events to the store; raises what the store refused, and `_TooLong`."""
         writer, run, now = self._writer, self._run, self._now
         at = int(now() * 1000)
         events = []
-        for kind, data in parts if len(parts) == 1 else _joined(parts):
+        for kind, data in parts:
             if isinstance(data, str):
                 self.characters += len(data) or 1
             elif kind == "finish":
