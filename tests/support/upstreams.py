@@ -51,7 +51,7 @@ class Simulator:
     def stats(self) -> Stats:
         return self._app.state.stats
 
-    async def until(self, condition: Callable[[Stats], bool], seconds: float = 1.0) -> None:
+    async def until(self, condition: Callable[[Stats], bool], seconds: float = 10.0) -> None:
         """Waits until the server, in its own thread, has come to it."""
         async with asyncio.timeout(seconds):
             while not condition(self.stats):  # noqa: ASYNC110 - it lives in another thread, on a loop of its own

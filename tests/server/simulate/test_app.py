@@ -420,6 +420,7 @@ async def test_waits_last_as_long_as_they_should(http):
 
 
 async def test_stats_tell_who_came_to_the_end_and_who_went(simulator, http):
+    await simulator.until(lambda stats: stats.active == 0)  # of the test before, which may have hung up
     before = simulator.stats.completed, simulator.stats.aborted
     await wire(http, tokens=5)
     body = {"model": "m", "messages": HELLO, "stream": True, "simulated": {"tokens": 10_000, "rate": 50}}
@@ -449,6 +450,7 @@ async def test_under_our_own_protocol_a_cut_is_no_mistake_in_the_log(caplog, str
 
 @pytest.mark.parametrize("stream", [True, False])
 async def test_who_hangs_up_in_a_stall_is_noticed_at_once(simulator, http, stream):
+    await simulator.until(lambda stats: stats.active == 0)  # of the test before, which may have hung up
     aborted = simulator.stats.aborted
     body = {"model": "m", "messages": HELLO, "stream": stream, "simulated": {"fault": "slow-start:60s"}}
     request = asyncio.create_task(http.post("/v1/chat/completions", json=body).__aenter__())
