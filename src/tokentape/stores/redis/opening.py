@@ -1,0 +1,61 @@
+"""What is checked when the store is opened: whether this Redis can hold it, and what about it deserves a warning."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Any, Final
+
+from redis import exceptions as redis
+
+from tokentape.core.errors import SetupError
+from tokentape.stores.redis.errors import explain, first_words
+from tokentape.stores.redis.link import Link
+
+log = logging.getLogger("tokentape.store")
+
+OLDEST: Final = (7, 0)
+"""Scripts with flags, which append.lua relies on when memory is full, came with Redis 7.0; Valkey began as 7.2."""
+
+
+async def check_server(link: Link) -> None:
+    """Raises `SetupError` when the server cannot hold a store; logs what its operator should know."""
+    info, save = await link.ask_any(("INFO",), ("CONFIG", "GET", "save"))
+    if isinstance(info, BaseException):
+        raise refused(info, link.where)
+    version = str(info.get("redis_version", "0"))
+    numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:2])
+    if numbers < OLDEST:
+        raise SetupError(f"Redis at {link.where} is version {version}; tokentape needs 7.0 or later, or Valkey.")
+    if info.get("role") == "slave":
+        raise SetupError(f"Redis at {link.where} is a replica: name its master, or use redis+sentinel://.")
+    try:
+        await link.load_scripts()
+    except redis.RedisError as error:
+        raise refused(error, link.where) from None
+    for warning in warnings(info, save):
+        log.warning("Redis at %s: %s", link.where, warning)
+
+
+def warnings(info: dict[str, Any], save: Any) -> list[str]:
+    """What about a server puts streams at risk. `save` is what CONFIG GET answered, or an error where it is forbidden."""
+    found = []
+    policy = info.get("maxmemory_policy", "noeviction")
+    if policy != "noeviction":
+        found.append(f"maxmemory-policy is {policy}: it drops streams when memory is full. Set it to noeviction.")
+    saves = save.get("save", "?") if isinstance(save, dict) else "?"
+    if not info.get("aof_enabled") and not saves:
+        found.append("persistence is off: a restart loses all streams. Set appendonly yes, or save.")
+    return found
+
+
+def refused(error: BaseException, where: str) -> SetupError:
+    """Why the store cannot be opened, and what to do."""
+    if isinstance(error, redis.NoPermissionError | redis.AuthenticationError | redis.AuthorizationError):
+        return SetupError(
+            f"Redis at {where} refuses this user: look at its name and password, and at its rights: tokentape needs "
+            "+@read +@write +@scripting +@pubsub +@connection +info, its keys (~tape:*) and its channel (&tape:*)."
+        )
+    if isinstance(error, redis.ResponseError):
+        return SetupError(f"Redis at {where} cannot be used: {first_words(error)}")
+    return SetupError(f"{explain(error, where).message} Is it running, and is the URL right?")
