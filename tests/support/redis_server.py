@@ -30,7 +30,7 @@ def free_port() -> int:
 
 
 class RedisServer:
-    """One server process. Without options it keeps nothing on disk; `options` are redis.conf's, as on its command line."""
+    """One server process. `options` are redis.conf's, as on its command line; without any it keeps nothing on disk."""
 
     def __init__(self, folder: Path, *options: str, port: int = 0) -> None:
         self._folder = folder
@@ -90,7 +90,7 @@ class RedisServer:
         self._process.send_signal(how)
 
     def command(self, *words: str) -> bytes:
-        """Sends one command over a connection of its own; its answer, as it is on the wire and without its last CRLF."""
+        """Sends one command over a connection of its own; its answer as it is on the wire, without the last CRLF."""
         request = f"*{len(words)}\r\n" + "".join(f"${len(word.encode())}\r\n{word}\r\n" for word in words)
         with socket.create_connection(("127.0.0.1", self.port), timeout=START_SECONDS) as connection:
             connection.sendall(request.encode())

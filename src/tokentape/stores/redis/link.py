@@ -45,17 +45,14 @@ class Link:
     async def open(self) -> None:
         """Learns the nodes of a cluster; otherwise connects at the first command."""
         if self.target.kind == "cluster":
-            self._cluster = RedisCluster(
-                startup_nodes=[ClusterNode(host, port) for host, port in self.target.hosts],
-                **self._options(),
-                ssl=self.target.tls,
-                **({"ssl_ca_certs": self.target.ca} if self.target.tls else {}),
-            )
+            nodes = [ClusterNode(host, port) for host, port in self.target.hosts]
+            self._cluster = RedisCluster(startup_nodes=nodes, **self._options(), **self._tls())
             await self._cluster.initialize()
         elif self.target.kind == "sentinel":
             options = self._options()
             asking = {**options, "db": 0, "username": None, "password": None}
-            sentinel = Sentinel(list(self.target.hosts), sentinel_kwargs={**asking, **self._tls()}, **options)
+            make: Any = Sentinel  # which has no types
+            sentinel = make(list(self.target.hosts), sentinel_kwargs={**asking, **self._tls()}, **options)
             self._sentinels = sentinel.sentinels
             self._master = sentinel.master_for(self.target.service, max_connections=self._connections, **self._tls())
         else:
@@ -129,10 +126,12 @@ class Link:
         if self._cluster is not None:
             await self._cluster.nodes_manager.initialize()
             node = self._cluster.get_primaries()[0]
-            connection = self._pool(node.host, node.port).make_connection()
+            pool = self._pool(node.host, int(node.port))
         else:
             assert self._master is not None, "opened first"
-            connection = self._master.connection_pool.make_connection()
+            pool = self._master.connection_pool
+        make: Any = pool.make_connection  # which has no types
+        connection: AbstractConnection = make()
         await connection.connect()
         return connection
 
@@ -166,23 +165,26 @@ class Link:
             got = await self._pipeline(self._node(node), [commands[at] for at in mine])
             for at, answer in zip(mine, got, strict=True):
                 answers[at] = answer
+                if type(answer) is AskError:  # this key is on its way to another node (MovedError is a kind of it)
+                    there = ClusterNode(answer.host, answer.port)
+                    _, answers[at] = await self._pipeline(self._node(there), [("ASKING",), commands[at]])
 
         await asyncio.gather(*(serve(node, mine) for node, mine in parts.values()))
         return answers
 
     def _node(self, node: ClusterNode) -> Redis:
         if node.name not in self._nodes:
-            self._nodes[node.name] = Redis(connection_pool=self._pool(node.host, node.port))
+            self._nodes[node.name] = Redis(connection_pool=self._pool(node.host, int(node.port)))
         return self._nodes[node.name]
 
     def _pool(self, host: str = "", port: int = 0) -> ConnectionPool:
         kind: type[AbstractConnection] = SSLConnection if self.target.tls else Connection
-        options = {**self._options(), "max_connections": self._connections}
+        options: dict[str, Any] = {**self._options(), "max_connections": self._connections}
         if self.target.kind == "unix":
             return ConnectionPool(UnixDomainSocketConnection, path=self.target.path, **options)
         if not host:
             host, port = self.target.hosts[0]
-        extra = {"ssl_ca_certs": self.target.ca} if self.target.tls else {}
+        extra: dict[str, Any] = {"ssl_ca_certs": self.target.ca} if self.target.tls else {}
         return ConnectionPool(kind, host=host, port=port, socket_keepalive=True, **options, **extra)
 
     def _tls(self) -> dict[str, Any]:

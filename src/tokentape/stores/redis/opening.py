@@ -38,7 +38,7 @@ async def check_server(link: Link) -> None:
 
 
 def warnings(info: dict[str, Any], save: Any) -> list[str]:
-    """What about a server puts streams at risk. `save` is what CONFIG GET answered, or an error where it is forbidden."""
+    """What puts streams at risk. `save` is what CONFIG GET answered, or an error where that is forbidden."""
     found = []
     policy = info.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":

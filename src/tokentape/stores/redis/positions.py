@@ -1,4 +1,4 @@
-"""Where the streams in use stand, as far as this process knows: what a lost wake-up, or a rewound server, is told by."""
+"""Where the streams in use stand, as far as this process knows: so a lost wake-up, or lost data, is noticed."""
 
 from __future__ import annotations
 
@@ -106,7 +106,9 @@ class Positions:
         return await self._ask_anew([standing.stream for standing in rewound])
 
     async def _ask_anew(self, names: list[str]) -> list[Standing]:
-        answers = await self._link.ask([("HMGET", self._keys.state(name), "epoch", "last", "closed_at") for name in names])
+        answers = await self._link.ask(
+            [("HMGET", self._keys.state(name), "epoch", "last", "closed_at") for name in names]
+        )
         found = [
             Standing(name, epoch.decode(), int(last), closed=closed_at != b"0")
             for name, (epoch, last, closed_at) in zip(names, answers, strict=True)

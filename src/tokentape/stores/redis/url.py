@@ -6,8 +6,8 @@
     redis+cluster://host[:6379],host…                   a cluster
 
 With `rediss` in place of `redis` all connections use TLS. Options: `prefix` (of all keys, "tape:" unless told),
-`timeout` (seconds until an answer is given up, 5), `db`, and with TLS `ca` (a file with certificates to trust). `valkey`
-and `valkeys` mean the same as `redis` and `rediss`.
+`timeout` (seconds until an answer is given up, 5), `db`, and with TLS `ca` (a file with certificates to trust).
+`valkey` and `valkeys` mean the same as `redis` and `rediss`.
 """
 
 from __future__ import annotations
@@ -84,7 +84,9 @@ def parse_url(url: str) -> Target:
     if kind == "sentinel":
         service = path.pop(0) if path else ""
         if not service:
-            raise SetupError("A redis+sentinel:// URL needs the name of the service: redis+sentinel://host:26379/mymaster.")
+            raise SetupError(
+                "A redis+sentinel:// URL needs the name of the service: redis+sentinel://host:26379/mymaster."
+            )
     if kind == "unix" and (hosts or len(parts.path) < 2):
         raise SetupError("A unix:// URL needs the path of Redis's socket after three slashes: unix:///run/redis.sock.")
     db = _db(path, options)
@@ -121,7 +123,9 @@ def _hosts(text: str, default: int, *, single: bool) -> tuple[tuple[str, int], .
             raise SetupError("The port in the Redis URL is not a number from 1 to 65535.")
         hosts.append((host or "localhost", port or default))
     if single and len(hosts) > 1:
-        raise SetupError(f"{len(hosts)} hosts are one too many for redis://. Use redis+sentinel:// or redis+cluster://.")
+        raise SetupError(
+            f"{len(hosts)} hosts are one too many for redis://. Use redis+sentinel:// or redis+cluster://."
+        )
     return tuple(hosts)
 
 

@@ -94,7 +94,7 @@ class Writer:
                 return
 
     def _group(self) -> list[tuple[list[Entry], Future[Answer]]]:
-        group = []
+        group: list[tuple[list[Entry], Future[Answer]]] = []
         count = size = 0
         while self._queue and (not group or (count < MAX_ENTRIES and size < MAX_BYTES)):
             group.append(self._queue.popleft())
@@ -109,7 +109,7 @@ class Writer:
         except Exception as error:
             log.exception("the Redis store failed at appending")
             for entry in entries:
-                entry.result = entry.result or explain_bug(error)
+                entry.result = entry.result or _explain_bug(error)
         self._waiting -= len(entries)
         self._waiting_bytes -= sum([entry.size for entry in entries])
         for batch, future in group:
@@ -197,6 +197,8 @@ def _fail(entries: Sequence[Entry], answers: Sequence[Any], where: str) -> None:
             entry.result = explain(answer, where)
 
 
-def explain_bug(error: Exception) -> TokentapeError:
+def _explain_bug(error: Exception) -> TokentapeError:
     """An error that nobody foresaw must not leave callers waiting for ever."""
-    return StoreUnavailable(f"The store failed at appending ({type(error).__name__}): the operator finds more in the log.")
+    return StoreUnavailable(
+        f"The store failed at appending ({type(error).__name__}): the operator finds more in the log."
+    )
