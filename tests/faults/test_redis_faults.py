@@ -71,16 +71,18 @@ async def test_row_12_a_restart_with_its_data_loses_nothing(durable: RedisServer
 
 async def until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
-        while not holds():  # noqa: ASYNC110 - a server's state, which nobody announces
+        while not holds():  # noqa: ASYNC110 - the state of a server, which nobody announces
             await asyncio.sleep(0.05)
 
 
 async def take_over(store: RedisStore, name: str) -> LeaseInfo:
     """The lease, as soon as it has run out."""
     async with asyncio.timeout(5):
-        while (lease := await store.acquire(name, "you", seconds=60)) is None:
+        while True:
+            lease = await store.acquire(name, "you", seconds=60)
+            if lease is not None:
+                return lease
             await asyncio.sleep(0.01)
-    return lease
 
 
 async def reaches(told: asyncio.Queue[Standing], last: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from redis.asyncio import ConnectionPool, Redis, RedisCluster, Sentinel, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.cluster import ClusterNode
@@ -130,10 +130,14 @@ class Link:
         else:
             assert self._master is not None, "opened first"
             pool = self._master.connection_pool
-        make: Any = pool.make_connection  # which has no types
-        connection: AbstractConnection = make()
-        await connection.connect()
-        return connection
+        untyped: Any = pool.make_connection
+        connection: Any = untyped()
+        try:
+            await connection.connect()
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
+        return cast("AbstractConnection", connection)
 
     @property
     def is_cluster(self) -> bool:
@@ -223,3 +227,16 @@ class Attempts:
         await asyncio.sleep(self._pause)
         self._pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, self._pause * 2))
         return True
+
+
+async def end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancels tasks that use connections, and waits until they have ended.
+
+    Once may not be enough: redis-py waits with `asyncio.wait_for`, which before Python 3.12 can swallow a cancellation
+    that comes in the moment in which what it waits for is done.
+    """
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=0.1)

@@ -15,7 +15,7 @@ from redis.exceptions import ConnectionError, RedisClusterException, RedisError 
 from tokentape.core.backoff import Backoff
 from tokentape.core.errors import TokentapeError
 from tokentape.stores.base import Standing
-from tokentape.stores.redis.link import Link
+from tokentape.stores.redis.link import Link, end
 from tokentape.stores.redis.positions import Positions
 
 log = logging.getLogger("tokentape.store")
@@ -61,9 +61,7 @@ class Reader:
         ]
 
     async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
 
     async def _listen(self) -> None:
         failures = 0

@@ -22,7 +22,7 @@ from tokentape.stores.redis.entries import FUTURE, NOT_FOUND, TRIMMED, Entry
 from tokentape.stores.redis.index import Index
 from tokentape.stores.redis.keys import Keys
 from tokentape.stores.redis.leases import RedisLeases
-from tokentape.stores.redis.link import Link
+from tokentape.stores.redis.link import Link, end
 from tokentape.stores.redis.opening import check_server, refused
 from tokentape.stores.redis.positions import Positions
 from tokentape.stores.redis.presence import RedisPresence
@@ -120,8 +120,7 @@ class RedisStore(RedisLeases, RedisPresence):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None:
         """Finishes what was handed in, then closes all connections."""
-        self._sweeper.cancel()
-        await asyncio.gather(self._sweeper, return_exceptions=True)
+        await end([self._sweeper])
         await self._writer.finish()
         await self._reader.close()
         await self._disconnect()

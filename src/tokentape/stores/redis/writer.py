@@ -106,7 +106,7 @@ class Writer:
         entries = [entry for batch, _ in group for entry in batch]
         try:
             await self._append(entries)
-        except Exception as error:
+        except Exception as error:  # a mistake of ours must not leave callers waiting for ever
             log.exception("the Redis store failed at appending")
             for entry in entries:
                 entry.result = entry.result or _explain_bug(error)

@@ -46,9 +46,15 @@ end
 -- Has Redis drop the stream when its retention runs out. All keys of a stream go in the same millisecond.
 local function expire(s, wall, steady)
   local left = math.huge
-  if s.idle_until > 0 then left = math.min(left, s.idle_until - steady) end
-  if s.closed_until > 0 then left = math.min(left, s.closed_until - steady) end
-  if s.expires_at > 0 then left = math.min(left, s.expires_at - wall) end
+  if s.idle_until > 0 then
+    left = math.min(left, s.idle_until - steady)
+  end
+  if s.closed_until > 0 then
+    left = math.min(left, s.closed_until - steady)
+  end
+  if s.expires_at > 0 then
+    left = math.min(left, s.expires_at - wall)
+  end
   if left < math.huge then
     for index = 1, 4 do
       redis.call('PEXPIRE', KEYS[index], int(math.max(left, 1)))
