@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import socket
@@ -15,8 +16,8 @@ START_SECONDS: Final = 20.0
 
 
 def program() -> str:
-    """The server to test with, the first of `PROGRAMS` that is installed."""
-    for name in PROGRAMS:
+    """The server to test with: what REDIS_SERVER names, or the first of `PROGRAMS` that is installed."""
+    for name in (os.environ.get("REDIS_SERVER") or PROGRAMS[0], *PROGRAMS):
         if found := shutil.which(name):
             return found
     raise FileNotFoundError(f"None of {', '.join(PROGRAMS)} is installed: scripts/program redis-server redis-server")
@@ -32,11 +33,13 @@ def free_port() -> int:
 class RedisServer:
     """One server process. `options` are redis.conf's, as on its command line; without any it keeps nothing on disk."""
 
-    def __init__(self, folder: Path, *options: str, port: int = 0) -> None:
+    def __init__(self, folder: Path, *options: str, port: int = 0, ready: bytes = b"+PONG") -> None:
         self._folder = folder
         self._options = options or ("--save", "", "--appendonly", "no")
         self.port = port or free_port()
         self.log = folder / f"redis-{self.port}.log"
+        self._ready = ready
+        """How the answer to PING begins once it is up."""
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -61,7 +64,7 @@ class RedisServer:
         until = time.monotonic() + START_SECONDS
         while time.monotonic() < until:
             try:
-                if self.command("PING") == b"+PONG":
+                if self.command("PING").startswith(self._ready):
                     return self
             except OSError:
                 pass

@@ -87,13 +87,16 @@ class Link:
             except (RedisError, RedisClusterException, OSError):
                 return  # the next attempt says what is wrong
 
-    async def load_scripts(self) -> None:
-        """Sends all scripts to all servers."""
+    async def load_scripts(self) -> list[BaseException]:
+        """Sends all scripts to all servers; returns what went wrong."""
         loads: list[Command] = [("SCRIPT", "LOAD", script.text) for script in SCRIPTS]
         clients = [self._node(node) for node in self._cluster.get_primaries()] if self._cluster else [self._master]
+        errors: list[BaseException] = []
         for client in clients:
-            assert client is not None
-            await self._pipeline(client, loads)
+            assert client is not None, "opened first"
+            answers = await self._pipeline(client, loads)
+            errors += [answer for answer in answers if isinstance(answer, BaseException)]
+        return errors
 
     async def ask(self, commands: Sequence[Command]) -> list[Any]:
         """Sends commands that may be repeated without harm, until all are answered; raises the first error."""

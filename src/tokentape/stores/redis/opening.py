@@ -29,10 +29,9 @@ async def check_server(link: Link) -> None:
         raise SetupError(f"Redis at {link.where} is version {version}; tokentape needs 7.0 or later, or Valkey.")
     if info.get("role") == "slave":
         raise SetupError(f"Redis at {link.where} is a replica: name its master, or use redis+sentinel://.")
-    try:
-        await link.load_scripts()
-    except redis.RedisError as error:
-        raise refused(error, link.where) from None
+    errors = await link.load_scripts()
+    if errors:
+        raise refused(errors[0], link.where)
     for warning in warnings(info, save):
         log.warning("Redis at %s: %s", link.where, warning)
 
@@ -43,8 +42,7 @@ def warnings(info: dict[str, Any], save: Any) -> list[str]:
     policy = info.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
         found.append(f"maxmemory-policy is {policy}: it drops streams when memory is full. Set it to noeviction.")
-    saves = save.get("save", "?") if isinstance(save, dict) else "?"
-    if not info.get("aof_enabled") and not saves:
+    if not info.get("aof_enabled") and save == [b"save", b""]:
         found.append("persistence is off: a restart loses all streams. Set appendonly yes, or save.")
     return found
 
@@ -53,8 +51,9 @@ def refused(error: BaseException, where: str) -> SetupError:
     """Why the store cannot be opened, and what to do."""
     if isinstance(error, redis.NoPermissionError | redis.AuthenticationError | redis.AuthorizationError):
         return SetupError(
-            f"Redis at {where} refuses this user: look at its name and password, and at its rights: tokentape needs "
-            "+@read +@write +@scripting +@pubsub +@connection +info, its keys (~tape:*) and its channel (&tape:*)."
+            f"Redis at {where} refuses this user: look at its name, its password and its rights: tokentape needs "
+            "+@read +@write +@scripting +@pubsub +@connection +info +time, "
+            "its keys (~tape:*) and its channel (&tape:*)."
         )
     if isinstance(error, redis.ResponseError):
         return SetupError(f"Redis at {where} cannot be used: {first_words(error)}")
