@@ -37,6 +37,7 @@ async def test_four_slashes_are_an_absolute_path(tmp_path: Path) -> None:
         ("redis://localhost/first", "database in the Redis URL is not a number"),
         ("rediss+cluster://localhost/1", "has no databases"),
         ("postgres://localhost/tape", "is not the URL of a store. Use memory://"),
+        ("postgres://me:secret@host/tape", "'…@host/tape' is not the URL of a store"),
         ("tape.db", "is not the URL of a store"),
         ("", "is not the URL of a store"),
         ("memory://here", "the store in memory is 'memory://'"),

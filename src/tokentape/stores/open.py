@@ -35,7 +35,9 @@ def open_store(url: str) -> Store:
         )
     if parts.scheme in REDIS:
         return _open_redis(url)
-    raise SetupError(f"{url!r} is not the URL of a store. Use {KNOWN}.")
+    login, at, rest = url.rpartition("@")
+    shown = f"…@{rest}" if at and login else url  # a login is nobody's business
+    raise SetupError(f"{shown[:200]!r} is not the URL of a store. Use {KNOWN}.")
 
 
 def _open_sqlite(url: str, host: str, path: str, options: dict[str, str]) -> SqliteStore:

@@ -71,7 +71,7 @@ async def test_a_replica_is_refused(own_redis: RedisServer, tmp_path: Path) -> N
 @pytest.mark.parametrize("version", ["6.2.14", "5.0.3"])
 async def test_an_old_server_is_refused(own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch, version: str) -> None:
     async def answers(*_: object) -> list[object]:
-        return [{"redis_version": version}, {}]
+        return [f"# Server\r\nredis_version:{version}\r\nrole:master\r\n".encode(), []]
 
     monkeypatch.setattr("tokentape.stores.redis.link.Link.ask_any", answers)
     message = await cannot_open(own_redis.url)
@@ -88,9 +88,9 @@ async def test_what_puts_streams_at_risk_is_logged(own_redis: RedisServer, caplo
 
 
 def test_a_server_that_keeps_its_data_deserves_no_warning() -> None:
-    assert warnings({"aof_enabled": 1, "maxmemory_policy": "noeviction"}, [b"save", b""]) == []
-    assert warnings({"aof_enabled": 0}, [b"save", b"3600 1"]) == []
-    assert warnings({"aof_enabled": 0}, PermissionError()) == [], "what may not be asked is not guessed"
+    assert warnings({"aof_enabled": "1", "maxmemory_policy": "noeviction"}, [b"save", b""]) == []
+    assert warnings({"aof_enabled": "0"}, [b"save", b"3600 1"]) == []
+    assert warnings({"aof_enabled": "0"}, PermissionError()) == [], "what may not be asked is not guessed"
 
 
 async def test_a_unix_socket(tmp_path: Path) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, cast
 
+from hiredis import pack_command
 from redis.asyncio import ConnectionPool, Redis, RedisCluster, Sentinel, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.connection import AbstractConnection, Connection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import AskError, ConnectionError, NoScriptError, RedisClusterException, RedisError  # noqa: A004
+from redis.exceptions import AskError, ConnectionError, NoScriptError, RedisClusterException, RedisError, ResponseError  # noqa: A004
 
 from tokentape.stores.redis.errors import explain, may_pass
 from tokentape.stores.redis.scripts import SCRIPTS, Command, key_of
@@ -148,13 +150,25 @@ class Link:
         return self._cluster is not None
 
     async def _pipeline(self, client: Redis, commands: Sequence[Command]) -> list[Any]:
-        pipeline = client.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command)
+        """All commands in one write, on one connection, with one time-out for all their answers.
+
+        As redis-py's own pipelines, which take three times as long over it.
+        """
+        pool: Any = client.connection_pool  # which is typed in part
         try:
-            return await pipeline.execute(raise_on_error=False)
-        except (RedisError, RedisClusterException, OSError) as error:
+            connection: AbstractConnection = await pool.get_connection()
+        except (RedisError, OSError) as error:
             return [error] * len(commands)
+        try:
+            async with asyncio.timeout(self.target.timeout):
+                await connection.send_packed_command([b"".join(map(_pack, commands))])
+                return [await _answer(connection) for _ in commands]
+        except (RedisError, OSError) as error:  # TimeoutError is an OSError
+            # Answers that were not read would be taken for those of the next commands.
+            await connection.disconnect(nowait=True)
+            return [error] * len(commands)
+        finally:
+            await pool.release(connection)
 
     async def _spread(self, cluster: RedisCluster, commands: Sequence[Command]) -> list[Any]:
         answers: list[Any] = [None] * len(commands)
@@ -214,6 +228,17 @@ class Link:
             "health_check_interval": HEALTH_SECONDS,
             "client_name": "tokentape",
         }
+
+
+_pack: Final[Callable[[Command], bytes]] = cast("Any", pack_command)
+
+
+async def _answer(connection: AbstractConnection) -> Any:
+    """The next answer, with no time-out of its own; what the server says against a command is an answer too."""
+    try:
+        return await connection.read_response(timeout=math.inf)
+    except ResponseError as error:
+        return error
 
 
 class Attempts:

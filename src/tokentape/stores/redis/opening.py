@@ -23,26 +23,27 @@ async def check_server(link: Link) -> None:
     info, save = await link.ask_any(("INFO",), ("CONFIG", "GET", "save"))
     if isinstance(info, BaseException):
         raise refused(info, link.where)
-    version = str(info.get("redis_version", "0"))
+    facts = dict(re.findall(r"^(\w+):(.*?)\r?$", info.decode(), re.MULTILINE))
+    version = facts.get("redis_version", "0")
     numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:2])
     if numbers < OLDEST:
         raise SetupError(f"Redis at {link.where} is version {version}; tokentape needs 7.0 or later, or Valkey.")
-    if info.get("role") == "slave":
+    if facts.get("role") == "slave":
         raise SetupError(f"Redis at {link.where} is a replica: name its master, or use redis+sentinel://.")
     errors = await link.load_scripts()
     if errors:
         raise refused(errors[0], link.where)
-    for warning in warnings(info, save):
+    for warning in warnings(facts, save):
         log.warning("Redis at %s: %s", link.where, warning)
 
 
-def warnings(info: dict[str, Any], save: Any) -> list[str]:
+def warnings(facts: dict[str, str], save: Any) -> list[str]:
     """What puts streams at risk. `save` is what CONFIG GET answered, or an error where that is forbidden."""
     found = []
-    policy = info.get("maxmemory_policy", "noeviction")
+    policy = facts.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
         found.append(f"maxmemory-policy is {policy}: it drops streams when memory is full. Set it to noeviction.")
-    if not info.get("aof_enabled") and save == [b"save", b""]:
+    if facts.get("aof_enabled") == "0" and save == [b"save", b""]:
         found.append("persistence is off: a restart loses all streams. Set appendonly yes, or save.")
     return found
 

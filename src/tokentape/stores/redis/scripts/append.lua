@@ -146,6 +146,7 @@ end
 s.last = last
 
 -- Trims the oldest until the bound holds, and an eighth more, so that a full log is not trimmed at every append.
+local trimmed = false
 if s.max_bytes > 0 and s.bytes > s.max_bytes then
   local excess = s.bytes - s.max_bytes + math.floor(s.max_bytes / 8)
   local before, dropped = s.first, 0
@@ -165,7 +166,8 @@ if s.max_bytes > 0 and s.bytes > s.max_bytes then
       end
     end
   end
-  if s.first > before then
+  trimmed = s.first > before
+  if trimmed then
     redis.call('XTRIM', KEYS[2], 'MINID', int(s.first))
     s.bytes = s.bytes - dropped
   end
@@ -174,28 +176,35 @@ end
 if producer then
   redis.call('HSET', KEYS[4], producer, int(producer_epoch) .. ':' .. int(producer_seq))
 end
+local done = index .. ':' .. int(first) .. ':' .. int(last)
+local changes = {'by', same_round and (s.by .. ';' .. done) or (mark .. done)}
+
+local function change(field, value)
+  changes[#changes + 1] = field
+  changes[#changes + 1] = value
+end
+
+if #fresh > 0 then
+  change('last', int(s.last))
+  change('bytes', int(s.bytes))
+  change('appended_at', int(wall))
+end
+if trimmed then
+  change('first', int(s.first))
+end
 if closes then
-  s.closed_at = wall
+  change('closed_at', int(wall))
   if s.after_close > 0 then
     s.closed_until = steady + s.after_close
+    change('closed_until', int(s.closed_until))
   end
 end
 if s.idle > 0 then
   s.idle_until = steady + s.idle
-end
-local done = index .. ':' .. int(first) .. ':' .. int(last)
-local changes = {
-  'first', int(s.first), 'last', int(s.last), 'bytes', int(s.bytes), 'closed_at', int(s.closed_at),
-  'closed_until', int(s.closed_until), 'idle_until', int(s.idle_until),
-  'by', same_round and (s.by .. ';' .. done) or (mark .. done),
-}
-if #fresh > 0 then
-  changes[#changes + 1] = 'appended_at'
-  changes[#changes + 1] = int(wall)
+  change('idle_until', int(s.idle_until))
 end
 if sequence then
-  changes[#changes + 1] = 'sequence'
-  changes[#changes + 1] = sequence
+  change('sequence', sequence)
 end
 redis.call('HSET', KEYS[1], unpack(changes))
 expire(s, wall, steady)
