@@ -48,15 +48,16 @@ class Link:
         """Learns the nodes of a cluster; otherwise connects at the first command."""
         if self.target.kind == "cluster":
             nodes = [ClusterNode(host, port) for host, port in self.target.hosts]
-            self._cluster = RedisCluster(startup_nodes=nodes, **self._options(), **self._tls())
+            self._cluster = RedisCluster(startup_nodes=nodes, **self._options(asking=True), **self._tls())
             await self._cluster.initialize()
         elif self.target.kind == "sentinel":
-            options = self._options()
-            asking = {**options, "db": 0, "username": None, "password": None}
+            asking = {**self._options(asking=True), "db": 0, "username": None, "password": None, **self._tls()}
             make: Any = Sentinel  # which has no types
-            sentinel = make(list(self.target.hosts), sentinel_kwargs={**asking, **self._tls()}, **options)
+            sentinel = make(list(self.target.hosts), sentinel_kwargs=asking, **self._options())
             self._sentinels = sentinel.sentinels
-            self._master = sentinel.master_for(self.target.service, max_connections=self._connections, **self._tls())
+            self._master = sentinel.master_for(
+                self.target.service, max_connections=self._connections + 1, **self._tls()
+            )
         else:
             self._master = Redis(connection_pool=self._pool())
 
@@ -138,7 +139,8 @@ class Link:
         untyped: Any = pool.make_connection
         connection: Any = untyped()
         try:
-            await connection.connect()
+            async with asyncio.timeout(self.target.timeout):
+                await connection.connect()
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
@@ -152,23 +154,23 @@ class Link:
     async def _pipeline(self, client: Redis, commands: Sequence[Command]) -> list[Any]:
         """All commands in one write, on one connection, with one time-out for all their answers.
 
-        As redis-py's own pipelines, which take three times as long over it.
+        redis-py's own pipelines have one for each answer, and take twice as long over it all.
         """
         pool: Any = client.connection_pool  # which is typed in part
         try:
-            connection: AbstractConnection = await pool.get_connection()
-        except (RedisError, OSError) as error:
-            return [error] * len(commands)
-        try:
             async with asyncio.timeout(self.target.timeout):
-                await connection.send_packed_command([b"".join(map(_pack, commands))])
-                return [await _answer(connection) for _ in commands]
+                connection: AbstractConnection = await pool.get_connection()
+                try:
+                    await connection.send_packed_command([b"".join(map(_pack, commands))])
+                    return [await _answer(connection) for _ in commands]
+                except BaseException:
+                    # Answers that were not read would be taken for those of the next commands.
+                    await connection.disconnect(nowait=True)
+                    raise
+                finally:
+                    await pool.release(connection)
         except (RedisError, OSError) as error:  # TimeoutError is an OSError
-            # Answers that were not read would be taken for those of the next commands.
-            await connection.disconnect(nowait=True)
             return [error] * len(commands)
-        finally:
-            await pool.release(connection)
 
     async def _spread(self, cluster: RedisCluster, commands: Sequence[Command]) -> list[Any]:
         answers: list[Any] = [None] * len(commands)
@@ -200,7 +202,7 @@ class Link:
 
     def _pool(self, host: str = "", port: int = 0) -> ConnectionPool:
         kind: type[AbstractConnection] = SSLConnection if self.target.tls else Connection
-        options: dict[str, Any] = {**self._options(), "max_connections": self._connections}
+        options: dict[str, Any] = {**self._options(), "max_connections": self._connections + 1}
         if self.target.kind == "unix":
             return ConnectionPool(UnixDomainSocketConnection, path=self.target.path, **options)
         if not host:
@@ -211,8 +213,11 @@ class Link:
     def _tls(self) -> dict[str, Any]:
         return {"ssl": True, "ssl_ca_certs": self.target.ca} if self.target.tls else {}
 
-    def _options(self) -> dict[str, Any]:
-        """What all connections have in common.
+    def _options(self, *, asking: bool = False) -> dict[str, Any]:
+        """What all connections have in common; `asking` is for those that only ask where the others should go.
+
+        Time-outs of connections are redis-py's only there. It waits with `asyncio.wait_for`, which before Python 3.12
+        can swallow the cancellation of whoever called; `_pipeline` has a time-out of its own.
 
         The protocol is version 2: with 3, redis-py 8 does not notice that a server has closed an idle connection.
         Retries are off: a command whose connection was lost may have been done.
@@ -223,7 +228,7 @@ class Link:
             "password": self.target.password,
             "protocol": 2,
             "retry": Retry(NoBackoff(), 0),
-            "socket_timeout": self.target.timeout,
+            "socket_timeout": min(CONNECT_SECONDS, self.target.timeout) if asking else None,
             "socket_connect_timeout": min(CONNECT_SECONDS, self.target.timeout),
             "health_check_interval": HEALTH_SECONDS,
             "client_name": "tokentape",
@@ -260,8 +265,7 @@ class Attempts:
 async def end(tasks: Sequence[asyncio.Task[None]]) -> None:
     """Cancels tasks that use connections, and waits until they have ended.
 
-    Once may not be enough: redis-py waits with `asyncio.wait_for`, which before Python 3.12 can swallow a cancellation
-    that comes in the moment in which what it waits for is done.
+    Once may not be enough, where redis-py waits with `asyncio.wait_for`; see `Link._options`.
     """
     pending = set(tasks)
     while pending:

@@ -87,7 +87,9 @@ class Reader:
 
     async def _subscribe(self, connection: AbstractConnection) -> None:
         await connection.send_command("SUBSCRIBE", self._channel, check_health=False)
-        answer = await connection.read_response()
+        answer = await connection.read_response(timeout=self._link.target.timeout)
+        if answer is None:
+            raise ConnectionError("SUBSCRIBE was not answered")
         if answer[0] != b"subscribe":
             raise ConnectionError(f"SUBSCRIBE was answered with {answer[0]!r}")
 
