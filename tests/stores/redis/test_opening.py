@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 
 import pytest
+from certificates import SELF_SIGNED
 from redis_server import RedisServer, free_port
 
 from tokentape.core.errors import SetupError, StoreUnavailable
@@ -101,6 +102,23 @@ async def test_a_unix_socket(tmp_path: Path) -> None:
             await put(one, "a", b"x")
             assert await everything(one, "a") == [b"x"]
             assert await two.list() == []
+
+
+async def test_tls_with_a_certificate_to_trust_and_not_without(tmp_path: Path) -> None:
+    pem = tmp_path / "server.pem"
+    pem.write_text(SELF_SIGNED)
+    port = free_port()
+    options = (
+        "--save", "", "--tls-port", str(port), "--tls-auth-clients", "no",
+        "--tls-cert-file", str(pem), "--tls-key-file", str(pem), "--tls-ca-cert-file", str(pem),
+    )  # fmt: skip
+    with RedisServer(tmp_path, *options):
+        async with RedisStore(f"rediss://127.0.0.1:{port}?ca={pem}") as store:
+            await store._reader.connected.wait()
+            await store.create("a", StreamConfig())
+            await put(store, "a", b"x")
+            assert await everything(store, "a") == [b"x"]
+        assert "cannot be reached" in await cannot_open(f"rediss://127.0.0.1:{port}?timeout=1")
 
 
 async def test_a_closed_store_takes_nothing_and_leaves_no_connection(own_redis: RedisServer) -> None:
