@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 from collections.abc import AsyncIterator, Callable
 
@@ -28,6 +29,11 @@ async def until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not holds():  # noqa: ASYNC110
             await asyncio.sleep(0.02)
+
+
+def listening(server: RedisServer) -> list[bytes]:
+    """The ids of the connections on which somebody listens for wake-ups."""
+    return re.findall(rb"\bid=(\d+)", server.command("CLIENT", "LIST", "TYPE", "pubsub"))
 
 
 async def next_of(told: asyncio.Queue[Standing], stream: str) -> Standing:
@@ -106,11 +112,13 @@ async def test_a_silent_connection_is_asked_and_given_up(own_redis: RedisServer)
         reader = store._reader
         await reader.connected.wait()
         reader._beat_seconds = 0.05
+        before = listening(own_redis)
         own_redis.command("CLIENT", "KILL", "TYPE", "pubsub")
-        await until(lambda: not reader.connected.is_set())
+        await until(lambda: listening(own_redis) not in ([], before))
         await reader.connected.wait()
+        again = listening(own_redis)
         await asyncio.sleep(0.2)  # four beats: each PING is answered, so the connection stays
-        assert reader.connected.is_set()
+        assert listening(own_redis) == again
         own_redis.signal(signal.SIGSTOP)
         await until(lambda: not reader.connected.is_set())
         own_redis.signal(signal.SIGCONT)

@@ -55,9 +55,8 @@ class Link:
             make: Any = Sentinel  # which has no types
             sentinel = make(list(self.target.hosts), sentinel_kwargs=asking, **self._options())
             self._sentinels = sentinel.sentinels
-            self._master = sentinel.master_for(
-                self.target.service, max_connections=self._connections + 1, **self._tls()
-            )
+            more = {"max_connections": self._connections + 1, "socket_keepalive": True, **self._tls()}
+            self._master = sentinel.master_for(self.target.service, **more)
         else:
             self._master = Redis(connection_pool=self._pool())
 

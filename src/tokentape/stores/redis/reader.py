@@ -24,6 +24,8 @@ BEAT_SECONDS: Final = 5.0
 """A connection that was silent for so long is sent a PING; one that is still silent after as long again is dead."""
 CHECK_SECONDS: Final = 5.0
 """How often the positions of streams are looked up that nothing was heard of for as long."""
+YIELD_AFTER: Final = 100
+"""Messages, after which others have their turn: a millisecond or so."""
 RECONNECT: Final = Backoff(base=0.05, cap=1.0)
 
 
@@ -96,6 +98,7 @@ class Reader:
     async def _receive(self, connection: AbstractConnection) -> None:
         """Takes messages until the connection is dead; it is asked for a sign of life when it is silent."""
         asked = False
+        taken = 0
         while True:
             message = await connection.read_response(timeout=self._beat_seconds)
             if message is None:
@@ -107,6 +110,9 @@ class Reader:
             asked = False
             if message[0] == b"message" and not message[2].startswith(self._own):
                 self._take(message[2])
+            taken += 1
+            if taken % YIELD_AFTER == 0:
+                await asyncio.sleep(0)  # what has arrived already is read without a pause
 
     def _take(self, payload: bytes) -> None:
         try:

@@ -19,9 +19,9 @@ from tokentape.stores.redis.scripts import APPEND, FENCE, Command
 
 log = logging.getLogger("tokentape.store")
 
-MAX_ENTRIES: Final = 1024
+MAX_ENTRIES: Final = 256
 MAX_BYTES: Final = 8_388_608
-"""A round takes no further batch once it has this much: a bound on what Redis makes others wait."""
+"""A round takes no further batch once it has this much: a few milliseconds of this process, and of Redis."""
 
 Answer = list[Appended | TokentapeError]
 
