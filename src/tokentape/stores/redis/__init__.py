@@ -4,7 +4,8 @@
 |---|---|
 | store | coroutines, for the event loop |
 | url | from a URL to a `Target` |
-| link | connections, scripts, retries, and Redis's errors in our words |
+| link | connections, and commands over them: one attempt, or as many as there is time for |
+| errors | Redis's errors in our words, and which are worth another attempt |
 | opening | what is checked when the store is opened |
 | keys | the names of all keys |
 | entries | an append as the arguments of a script, and its answer |
@@ -19,7 +20,7 @@ A stream is a Redis Stream with the ids `<offset>-0`, and a hash with its state;
 they share a slot of a cluster. What is accepted survives what Redis survives, as it is configured.
 """
 
-from tokentape.stores.redis.store import RedisStore
+from tokentape.stores.redis.store import RedisStore, Tuning
 from tokentape.stores.redis.url import Target, parse_url
 
-__all__ = ["RedisStore", "Target", "parse_url"]
+__all__ = ["RedisStore", "Target", "Tuning", "parse_url"]
