@@ -62,3 +62,36 @@ async def test_row_13_a_watcher_is_told_when_redis_comes_back_empty(tmp_path: Pa
             await asyncio.to_thread(server.start)
             with pytest.raises(StreamNotFound):
                 await watching
+
+
+@pytest.mark.parametrize(("stall", "ending"), [(0.5, "stop"), (3.0, "error")])
+async def test_row_15_a_stall_is_waited_out_or_said(tmp_path: Path, stall: float, ending: str) -> None:
+    """Shorter than the time-out, nobody notices; longer, the run ends with an error, and what was shown was kept."""
+    with RedisServer(tmp_path) as server:
+        url = f"{server.url}?timeout=1"
+        async with Tape(url) as one, Tape(url) as two:
+            run = await one.record(counting(200, 0.01))
+            shown: list[str] = []
+            endings: list[dict] = []
+
+            async def follow() -> None:
+                async for item in two.read(run.info.stream):
+                    if item.event.type == "token":
+                        shown.append(item.event.data)
+                    elif item.event.type in ("error", "done"):
+                        endings.append(item.event.data)
+
+            following = asyncio.create_task(follow())
+            await asyncio.sleep(0.5)
+            server.signal(signal.SIGSTOP)
+            await asyncio.sleep(stall)
+            server.signal(signal.SIGCONT)
+            async with asyncio.timeout(30):
+                await following
+            assert endings[-1]["reason"] == ending
+            numbers = "".join(shown).split()
+            assert numbers == [str(number) for number in range(len(numbers))]
+            assert len(numbers) == 200 or ending == "error"
+            if ending == "error":
+                assert endings[0]["code"] == "store_unavailable"
+            assert [item.event.type async for item in two.read(run.info.stream)].count("done") == 1
