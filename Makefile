@@ -10,6 +10,8 @@ ARGS ?=
 WORKERS ?= 2
 # Where to find a Chromium for the browser tests: a path, or names to look for on PATH.
 CHROMIUM ?= chromium chromium-browser google-chrome google-chrome-stable
+# Likewise a Redis 7 or Valkey, which the tests start themselves.
+REDIS_SERVER ?= redis-server valkey-server
 
 export PYTHONNOUSERSITE := 1
 unexport PYTHONPATH PYTHONHOME
@@ -93,11 +95,13 @@ repository: .venv/dev.stamp
 
 # What the tests need beside Python: a missing program is installed, or the tests fail and say how to get it.
 
-with-programs = CHROMIUM="$$(scripts/program chromium $(CHROMIUM))"
+with-programs = CHROMIUM="$$(scripts/program chromium $(CHROMIUM))" \
+  REDIS_SERVER="$$(scripts/program redis-server $(REDIS_SERVER))"
 
 .PHONY: programs
 programs: .venv/dev.stamp
 	@scripts/program chromium $(CHROMIUM) >/dev/null
+	@scripts/program redis-server $(REDIS_SERVER) >/dev/null
 	@# Playwright's own Node.js needs a library that a small system may lack.
 	@$(BIN)/playwright --version >/dev/null 2>&1 || scripts/debian-install libatomic1
 

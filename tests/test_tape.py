@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from redis_server import RedisServer
 
 from tokentape import Part, Tape
 from tokentape.core.errors import BadRequest, ModelNotFound, RunNotFound, ShuttingDown
@@ -10,9 +11,18 @@ from tokentape.core.errors import BadRequest, ModelNotFound, RunNotFound, Shutti
 HELLO = [{"role": "user", "content": "Hello"}]
 
 
-@pytest.fixture(params=["memory://", "sqlite"])
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory):
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture(params=["memory", "sqlite", "redis"])
 async def tape(request, tmp_path):
-    store = request.param if request.param == "memory://" else f"sqlite:///{tmp_path}/tape.db"
+    if request.param == "redis":
+        store = f"{request.getfixturevalue('redis').url}?prefix={tmp_path.name}:"
+    else:
+        store = {"memory": "memory://", "sqlite": f"sqlite:///{tmp_path}/tape.db"}[request.param]
     async with Tape(store) as tape:
         yield tape
 

@@ -44,7 +44,7 @@ class Tape:
     """
 
     def __init__(self, store: str | Store | None = None, *, config: ServerConfig | None = None) -> None:
-        """`store` is a URL (`sqlite:///tape.db`, `memory://`) or a `Store`; it goes before the configuration's."""
+        """`store` is a URL (`sqlite:///tape.db`, `redis://host`…) or a `Store`; it goes before the configuration's."""
         self.config = config if config is not None else load_config(None, {}, {})
         chosen = store if store is not None else self.config.store
         self.store = open_store(chosen) if isinstance(chosen, str) else chosen

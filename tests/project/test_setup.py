@@ -17,7 +17,8 @@ class Machine:
 
     def __init__(self, folder: Path) -> None:
         self.bin = folder
-        for tool in ("sh", "dirname", "id"):
+        self.policy = folder / "policy-rc.d"  # in place of the machine's own
+        for tool in ("sh", "dirname", "id", "rm", "chmod"):
             self.link(tool, shutil.which(tool))
 
     def link(self, name: str, target: str | None) -> None:
@@ -34,6 +35,7 @@ class Machine:
     def run(self, script: str, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
         command = [ROOT / "scripts" / script, *arguments]
         settings["PATH"] = str(self.bin)
+        settings["POLICY_RC_D"] = str(self.policy)
         return subprocess.run(command, env=settings, capture_output=True, text=True, check=False)
 
 
@@ -102,6 +104,21 @@ def test_root_gets_a_missing_program_installed_after_one_update(machine: Machine
     update, install = (machine.bin / "asked").read_text().splitlines()
     assert update.split()[0] == "update"
     assert {"install", "--yes", "--no-install-recommends", "chromium"} <= set(install.split())
+
+
+def test_a_package_does_not_leave_its_service_running(machine: Machine):
+    machine.program("id", "echo 0")
+    machine.program("apt-get", f'"{machine.policy}" && exit 1; [ $? -eq 101 ]')
+    installed = machine.run("debian-install", "redis-server")
+    assert installed.returncode == 0, installed.stderr
+    assert not machine.policy.exists()
+    # Also when the installation fails; and what an administrator has put there stays as it is.
+    machine.program("apt-get", "exit 1")
+    assert machine.run("debian-install", "redis-server").returncode == 1
+    assert not machine.policy.exists()
+    machine.policy.write_text("the administrator's")
+    machine.run("debian-install", "redis-server")
+    assert machine.policy.read_text() == "the administrator's"
 
 
 def test_anybody_else_is_told_the_command(machine: Machine):

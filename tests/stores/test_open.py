@@ -1,5 +1,6 @@
 """URLs of stores."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,9 +34,10 @@ async def test_four_slashes_are_an_absolute_path(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("redis://localhost", "Redis store, which is not in this version"),
-        ("rediss://localhost", "Redis store, which is not in this version"),
+        ("redis://localhost/first", "database in the Redis URL is not a number"),
+        ("rediss+cluster://localhost/1", "has no databases"),
         ("postgres://localhost/tape", "is not the URL of a store. Use memory://"),
+        ("postgres://me:secret@host/tape", "'…@host/tape' is not the URL of a store"),
         ("tape.db", "is not the URL of a store"),
         ("", "is not the URL of a store"),
         ("memory://here", "the store in memory is 'memory://'"),
@@ -52,3 +54,12 @@ def test_other_urls_are_refused_with_the_reason(url: str, says: str) -> None:
     with pytest.raises(SetupError) as refused:
         open_store(url)
     assert says in refused.value.message
+
+
+@pytest.mark.parametrize("scheme", ["redis", "rediss", "valkey", "valkeys+cluster", "redis+sentinel", "unix"])
+def test_the_store_on_redis_says_which_extra_it_needs(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith(("redis.", "tokentape.stores.redis"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "redis", None)
+    with pytest.raises(SetupError, match=r"pip install 'tokentape\[redis\]'"):
+        open_store(f"{scheme}://localhost")

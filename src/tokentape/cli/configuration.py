@@ -48,7 +48,7 @@ def with_durability(config: ServerConfig, durability: str | None) -> ServerConfi
         return config
     parts = urlsplit(config.store)
     if parts.scheme != "sqlite":
-        raise SetupError(f"--durability is for a SQLite file, and the store is {config.store!r}.")
+        raise SetupError(f"--durability is for a SQLite file, and the store is a {parts.scheme or 'nameless'}:// one.")
     query = {**dict(parse_qsl(parts.query, keep_blank_values=True)), "durability": durability}
     # Not by urlunsplit: what it makes of an empty host and a path of two slashes depends on the version of Python.
     return msgspec.structs.replace(config, store=f"sqlite://{parts.netloc}{parts.path}?{urlencode(query)}")

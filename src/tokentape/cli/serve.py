@@ -28,7 +28,9 @@ T = TypeVar("T")
 @click.command()
 @click.option("--host", help="Where to listen; without it 127.0.0.1.")
 @click.option("--port", type=click.IntRange(0, 65_535), help="0 is any free one; without it 8000.")
-@click.option("--store", metavar="URL", help="sqlite:///file.db or memory://; without it sqlite:///tokentape.db.")
+@click.option(
+    "--store", metavar="URL", help="sqlite:///file.db, redis://host or memory://; without it sqlite:///tokentape.db."
+)
 @click.option(
     "--durability",
     type=click.Choice(["normal", "full"]),

@@ -10,14 +10,17 @@ from tokentape.stores.base import Store
 from tokentape.stores.memory import MemoryStore
 from tokentape.stores.sqlite import Durability, SqliteStore
 
-KNOWN = "memory://, sqlite:///relative.db or sqlite:////absolute.db"
+KNOWN = "memory://, sqlite:///relative.db, sqlite:////absolute.db or redis://host:6379/0"
+REDIS = frozenset(
+    f"{name}{suffix}" for name in ("redis", "rediss", "valkey", "valkeys") for suffix in ("", "+sentinel", "+cluster")
+) | {"unix"}
 
 
 def open_store(url: str) -> Store:
     """The store that a URL names, to be entered with `async with`; raises `SetupError` for a URL that names none.
 
     `memory://`; `sqlite:///relative.db` and `sqlite:////absolute.db`, with the option
-    `?durability=normal|full`.
+    `?durability=normal|full`; `redis://…` and its kin, see `tokentape.stores.redis.url`.
     """
     parts = urlsplit(url)
     if parts.scheme == "memory":
@@ -30,9 +33,11 @@ def open_store(url: str) -> Store:
         return _open_sqlite(
             url, parts.netloc, unquote(parts.path), dict(parse_qsl(parts.query, keep_blank_values=True))
         )
-    if parts.scheme in ("redis", "rediss", "valkey"):
-        raise SetupError(f"{parts.scheme}:// needs tokentape's Redis store, which is not in this version. Use {KNOWN}.")
-    raise SetupError(f"{url!r} is not the URL of a store. Use {KNOWN}.")
+    if parts.scheme in REDIS:
+        return _open_redis(url)
+    login, at, rest = url.rpartition("@")
+    shown = f"…@{rest}" if at and login else url  # a login is nobody's business
+    raise SetupError(f"{shown[:200]!r} is not the URL of a store. Use {KNOWN}.")
 
 
 def _open_sqlite(url: str, host: str, path: str, options: dict[str, str]) -> SqliteStore:
@@ -45,3 +50,13 @@ def _open_sqlite(url: str, host: str, path: str, options: dict[str, str]) -> Sql
         raise SetupError(f"durability={durability!r} in the store's URL is neither 'normal' nor 'full'.")
     # The path of sqlite:///tape.db is /tape.db, and that of sqlite:////var/tape.db is //var/tape.db.
     return SqliteStore(path.removeprefix("/"), durability="full" if durability == "full" else "normal")
+
+
+def _open_redis(url: str) -> Store:
+    try:
+        from tokentape.stores.redis import RedisStore  # noqa: PLC0415 - redis-py is an extra
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] not in ("redis", "hiredis"):
+            raise
+        raise SetupError("The store on Redis needs redis-py: pip install 'tokentape[redis]'.") from None
+    return RedisStore(url)

@@ -1,0 +1,155 @@
+"""An append as the arguments of a script, and the script's answer as what the caller gets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from tokentape.core.cursor import MAX_OFFSET
+from tokentape.core.errors import (
+    BadRequest,
+    CursorGone,
+    Fenced,
+    SequenceConflict,
+    StaleProducer,
+    StoreUnavailable,
+    StreamClosed,
+    TokentapeError,
+)
+from tokentape.stores.base import Append, Appended
+from tokentape.stores.log import not_found
+from tokentape.stores.redis.scripts import Value
+
+# What a script answers first; common.lua has the same list.
+OK: Final = 0
+DUPLICATE: Final = 1
+NOT_FOUND: Final = 2
+GONE: Final = 3
+FENCED: Final = 4
+STALE: Final = 5
+OUT_OF_TURN: Final = 6
+CLOSED: Final = 7
+SEQUENCE: Final = 8
+UNSURE: Final = 9
+FUTURE: Final = 10
+TRIMMED: Final = 11
+
+
+class Entry:
+    """One entry of a batch on its way to Redis and back."""
+
+    __slots__ = ("append", "fence_ends", "index", "result", "round", "size")
+
+    def __init__(self, append: Append) -> None:
+        for record in append.records:
+            if type(record) is not bytes:  # anything else would come back as something else
+                raise TypeError(f"records are bytes, not {type(record).__name__}")
+        self.append = append
+        self.size = sum(map(len, append.records))
+        self.result: Appended | TokentapeError | None = self._judge()
+        self.round = 0
+        self.index = 0
+        self.fence_ends: bytes | None = None
+        """When its lease ends, where that had to be looked up on another node."""
+
+    def _judge(self) -> TokentapeError | None:
+        append = self.append
+        if append.keys is not None and len(append.keys) != len(append.records):
+            return BadRequest(
+                f"{len(append.keys)} keys were given for {len(append.records)} records: one each is needed."
+            )
+        if append.producer is not None and not 0 <= max(append.producer[1:]) <= MAX_OFFSET:
+            return BadRequest(f"{max(append.producer[1:])} is too large for a producer's epoch or sequence number.")
+        return None
+
+    def arguments(self, head: Sequence[Value], *, repeated: bool) -> list[Value]:
+        """As append.lua wants them; `head` is wall, steady, channel and origin."""
+        append, flags, rest = self.append, "", list[Value]()
+        if append.epoch is not None:
+            flags += "e"
+            rest.append(append.epoch)
+        if append.fence is not None:
+            if self.fence_ends is None:
+                flags += "f"
+                rest += append.fence
+            else:
+                flags += "F"
+                rest.append(self.fence_ends)
+        if append.producer is not None:
+            flags += "p"
+            rest += append.producer
+        if append.sequence is not None:
+            flags += "s"
+            rest.append(append.sequence)
+        if append.close:
+            flags += "c"
+        if repeated:
+            flags += "r"
+        if append.producer is not None or not append.records:
+            flags += "i"
+        if append.keys is not None:
+            flags += "k"
+            for key, record in zip(append.keys, append.records, strict=True):
+                rest.append("" if key is None else f"={key}")
+                rest.append(record)
+            if None not in append.keys:
+                flags += "i"
+        else:
+            rest += append.records
+        return [*head, self.round, self.index, append.stream, flags, *rest]
+
+    def settle(self, answer: Any) -> None:
+        """Takes the script's answer."""
+        if answer[0] == OK:
+            _, epoch, first, last, closed, *offsets = answer
+            self.result = Appended(
+                epoch.decode(),
+                first,
+                last,
+                bool(closed),
+                offsets if self.append.keys is not None else range(first, last + 1),
+            )
+        elif answer[0] == DUPLICATE:
+            _, epoch, first, last, closed = answer
+            self.result = Appended(
+                epoch.decode(), first, last, bool(closed), (0,) * len(self.append.records), duplicate=True
+            )
+        else:
+            self.result = refusal(self.append, answer)
+
+
+def refusal(append: Append, answer: Sequence[Any]) -> TokentapeError:
+    """Why an append was refused."""
+    name, code = append.stream, answer[0]
+    if code == NOT_FOUND:
+        return not_found(name)
+    if code == GONE:
+        epoch = answer[1].decode()
+        return CursorGone(
+            f"Stream {name!r} was made anew: its epoch is {epoch!r}, not {append.epoch!r}.", reason="epoch"
+        )
+    if code == FENCED:
+        assert append.fence is not None
+        return Fenced(f"Lease {append.fence.lease!r} was lost: another writer may own {name!r} now. Stop writing.")
+    if code == CLOSED:
+        return StreamClosed(f"Stream {name!r} is closed at offset {answer[1]}.", last=answer[1])
+    if code == SEQUENCE:
+        last = answer[1].decode()
+        return SequenceConflict(f"{append.sequence!r} is not greater than {last!r}, the last one of {name!r}.")
+    if code == UNSURE:
+        return StoreUnavailable(
+            f"The connection to Redis was lost. Whether this append to {name!r} was done is not known: read the stream."
+        )
+    assert append.producer is not None
+    _, epoch, seq = append.producer
+    if code == STALE:
+        return StaleProducer(
+            f"producer epoch {epoch} is over: epoch {answer[1]} is in force. Start again with a higher epoch.",
+            epoch=answer[1],
+        )
+    assert code == OUT_OF_TURN, f"append.lua answered {code}"
+    return SequenceConflict(
+        f"sequence number {seq} of producer epoch {epoch} is out of turn: {answer[1]} comes next.",
+        expected=answer[1],
+        received=seq,
+    )

@@ -1,0 +1,11 @@
+-- KEYS   leases
+-- ARGV   wall, steady, name, token
+-- answer 1, or 0 when the lease was lost: then it stays listed
+
+local _, steady = clock(ARGV[1], ARGV[2])
+local known = held(redis.call('HGET', KEYS[1], ARGV[3]), steady)
+if not (known and known.live and int(known.token) == ARGV[4]) then
+  return 0
+end
+redis.call('HDEL', KEYS[1], ARGV[3])
+return 1
