@@ -209,9 +209,9 @@ def _bars(
     place.bar_label(bars, [f" {show(value)}" for value in values], padding=4, size=9)
     if log:
         place.set_xscale("log")
-        place.set_xlim(min(values) / 3, max(values) * 5)
+        place.set_xlim(min(values) / 3, max(figure.high for _, figure, _ in rows) * 5)
     else:
-        place.set_xlim(0, max(values) * 1.16)
+        place.set_xlim(0, max(figure.high for _, figure, _ in rows) * 1.16)
     if limit is not None:
         place.axvline(limit, color="#0072b2", linestyle="--", linewidth=1.4)
         place.annotate(
