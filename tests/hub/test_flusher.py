@@ -114,3 +114,22 @@ async def test_an_outlet_that_fails_is_nothing_to_the_others(hub: Hub, caplog: p
     await other.until(lambda: len(other.items) == 2)
     assert "a watcher of s failed" in caplog.text
     assert hub.watchers() == 1, "it was let go"
+
+
+async def test_flushes_go_on_when_a_watcher_cannot_even_be_let_go(hub: Hub) -> None:
+    """It is the loop's exception handler that hears of it."""
+    heard: list[dict] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: heard.append(context))
+    broken, other = await watch(hub, "s"), await watch(hub, "t")
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("not an error of the connection")
+
+    broken.write = broken.abort = fail  # type: ignore[method-assign,assignment]
+    for text in ("one", "two"):
+        hub.writer("s").put([token(text)])
+        hub.writer("t").put([token(text)])
+        await rested(hub)
+        await asyncio.sleep(0.01)
+    await other.until(lambda: len(other.items) == 2)
+    assert heard

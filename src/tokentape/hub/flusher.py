@@ -86,17 +86,20 @@ class Flusher:
         # Where a turn of the loop takes others long, a short slice in each would be no share at all.
         others = thread_time() - self._seen_cpu
         slice_ = max(self._slice, min(MAX_SLICE, others * MIN_SHARE / (1 - MIN_SHARE)))
-        self._running = True
-        complete = self._deliver_until(started + slice_)
-        self._running = False
-        self._rest(started)
-        self._scheduled = None
-        if not complete:
-            self._scheduled = asyncio.get_running_loop().call_soon(self._flush)
-            return
-        self._flushing = None
-        if self._dirty:
-            self._schedule()
+        self._running, complete = True, True
+        try:
+            complete = self._deliver_until(started + slice_)
+        finally:
+            # Also after a mistake of ours: whoever was left out is behind, and the next flush must come.
+            self._running = False
+            self._rest(started)
+            self._scheduled = None
+            if not complete:
+                self._scheduled = asyncio.get_running_loop().call_soon(self._flush)
+            else:
+                self._flushing = None
+                if self._dirty:
+                    self._schedule()
 
     def _deliver_until(self, end: float) -> bool:
         if self._flushing is None:
