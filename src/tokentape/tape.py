@@ -27,6 +27,7 @@ from tokentape.server.app import create_app
 from tokentape.server.config import ServerConfig, load_config
 from tokentape.server.services import Services
 from tokentape.server.sse import run_response
+from tokentape.server.uring import RingSender
 from tokentape.server.watching import find, is_over, watch_of
 from tokentape.stores.base import Store
 from tokentape.stores.open import open_store
@@ -48,7 +49,7 @@ class Tape:
         self.config = config if config is not None else load_config(None, {}, {})
         chosen = store if store is not None else self.config.store
         self.store = open_store(chosen) if isinstance(chosen, str) else chosen
-        self.hub = Hub(self.store)
+        self.hub = Hub(self.store, sender=RingSender())
         self.channels = Channels(self.hub, retention=self.config.retention.channels())
         self.catalog = Catalog(self.config.providers)
         self.runs = Runs(self.hub, self.channels, self.catalog, self.config.run_settings())

@@ -245,7 +245,7 @@ async def test_refused_events_are_shown_to_nobody(hub: Hub) -> None:
 
 async def test_flush_of_many_watchers_lets_others_run(hub: Hub) -> None:
     hub._flusher._slice = 0.0
-    outlets = [await watch(hub) for _ in range(300)]
+    outlets = [await watch(hub) for _ in range(600)]
     await record(hub, "w")
     await outlets[-1].until(lambda: outlets[-1].offsets == [1])
     turns = 0

@@ -9,7 +9,7 @@ from tokentape.hub import Payload, Watcher
 
 class ManualOutlet:
     def __init__(self, *, capacity: int = 1_000_000, direct: bool = False) -> None:
-        """`direct` has the shortest way to the socket, which bypasses `write`."""
+        """`direct` has a socket of its own, and `write` is not called for what that takes."""
         self.capacity = capacity
         self.direct = direct
         self.begun: list[Ready] = []
@@ -25,10 +25,11 @@ class ManualOutlet:
         return sum(payload.size for payload in self.payloads) < self.capacity
 
     @property
-    def push(self):
-        return self._push if self.direct and self.writable else None
+    def socket(self):
+        return self if self.direct and self.writable else None
 
-    def _push(self, content) -> int:
+    def send(self, content) -> int:
+        """As a socket that takes everything."""
         assert self.watcher is not None
         size = self.watcher.view.dialect.size(content)
         self.write(self.watcher, Payload(content, size, self.watcher.cursor, False))

@@ -22,6 +22,7 @@ from tokentape.hub.pages import Pages
 from tokentape.hub.payloads import Payloads
 from tokentape.hub.reader import Reader
 from tokentape.hub.recorder import Recorder, Writer
+from tokentape.hub.sending import OneByOne, Sender
 from tokentape.hub.tail import Tail
 from tokentape.hub.view import View
 from tokentape.hub.watcher import Outlet, Watcher
@@ -46,12 +47,13 @@ class HubLimits(msgspec.Struct, frozen=True, kw_only=True):
 class Hub:
     """The live part of a process."""
 
-    def __init__(self, store: Store, limits: HubLimits | None = None) -> None:
+    def __init__(self, store: Store, limits: HubLimits | None = None, *, sender: Sender | None = None) -> None:
         self.store = store
+        self._sender = sender or OneByOne()
         self._limits = limits or HubLimits()
         self._tails: dict[str, Tail] = {}
         self._idle: OrderedDict[str, None] = OrderedDict()
-        self._flusher = Flusher(share=self._limits.flush_share, slice_=self._limits.flush_slice)
+        self._flusher = Flusher(self._sender, share=self._limits.flush_share, slice_=self._limits.flush_slice)
         self._recorder = Recorder(store, self._accepted, self._flusher.hurry)
         self._payloads = Payloads()
         self._pages = Pages(store, self._payloads, self.spawn)
@@ -174,6 +176,7 @@ class Hub:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._flusher.cancel()
+        self._sender.close()
 
     # Tails
 

@@ -19,7 +19,7 @@ MAX_BUFFERED: Final = 262_144
 class Reader:
     """An outlet that keeps a bounded batch of items until they are asked for; iterate it for items."""
 
-    push = None
+    socket = None
 
     def __init__(self) -> None:
         self._items: deque[Item] = deque()

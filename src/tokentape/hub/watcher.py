@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from socket import socket
 from typing import Any, Protocol
 
 from tokentape.core.cursor import Cursor
@@ -28,11 +29,11 @@ class Outlet(Protocol):
     """
 
     @property
-    def push(self) -> Callable[[Any], int] | None:
-        """The shortest way to the socket, for connections that have one: it takes the content of a payload.
+    def socket(self) -> socket | None:
+        """The connection itself, where the content of payloads may go to it as it is: then the hub sends it.
 
-        It returns how much of that it took, of the payload's size, or raises `OSError` for nothing; the rest goes to
-        `write`. It MUST be None while `writable` is false. Without it the hub calls `write`.
+        What it does not take goes to `write`, at once. It MUST be None while `writable` is false. Without it the hub
+        calls `write` for everything.
         """
         ...
 

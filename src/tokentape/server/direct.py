@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any, NoReturn, Protocol
+from socket import socket
+from typing import NoReturn, Protocol
 
 from tokentape.core.errors import ShuttingDown, TokentapeError
 from tokentape.core.sse import encode_chunk
@@ -21,10 +22,10 @@ from tokentape.server.stream import HEARTBEAT, farewell
 _log = logging.getLogger(__name__)
 
 
-class Pushing(Protocol):
-    """An outlet that hands content to the connection as it is: see `tokentape.hub.watcher.Outlet`."""
+class Plain(Protocol):
+    """An outlet whose content goes to the connection as it is: see `tokentape.hub.watcher.Outlet`."""
 
-    push: Callable[[Any], int] | None
+    socket: socket | None
 
 
 class DirectStream:
@@ -41,7 +42,7 @@ class DirectStream:
         "_open",
         "_outlet",
         "_pulse",
-        "_send",
+        "_socket",
         "_spoke",
         "_withdraw",
         "_write",
@@ -53,10 +54,10 @@ class DirectStream:
         self._link = link
         self._limits = limits
         self._open = False
-        self._outlet: Pushing | None = None
+        self._outlet: Plain | None = None
         self._framing: Callable[[bytes], bytes] | None = None
         self._write: Callable[[bytes], None] = _nowhere
-        self._send: Callable[[bytes], int] = _nowhere
+        self._socket: socket | None = None
         self._withdraw: Callable[[], None] = _nothing
         self._flushing: list[Watcher] = []
         # For the heartbeat: whether anything was written since the last look.
@@ -70,7 +71,7 @@ class DirectStream:
         if not self._link.lost:  # uvloop takes no orders for a connection that is gone
             self._link.write_through()
 
-    def take(self, outlet: Pushing | None) -> bool:
+    def take(self, outlet: Plain | None) -> bool:
         """Takes the connection; False when the response has to go through ASGI.
 
         `outlet` is the one outlet on this response, if what its views encode can go out as it is. How the body is
@@ -81,11 +82,10 @@ class DirectStream:
             self._link.give_back()
             return False
         self._open = True
-        self._write, self._send = body.way
+        self._write, self._socket = body.way
         self._framing = encode_chunk if body.chunked else None
         self._outlet = outlet
         if outlet is not None:
-            outlet.push = self._push()
             for watcher in self.watchers:
                 watcher.frame(self._framing)
         self._schedule_pulse()
@@ -103,7 +103,9 @@ class DirectStream:
 
     def write(self, content: bytes) -> None:
         if self._open:
-            self._spoke = True
+            if not self._spoke:
+                self._spoke = True
+                self._open_shortcut()
             self._write(content)
 
     def flush(self, watcher: Watcher) -> None:
@@ -134,7 +136,7 @@ class DirectStream:
         self._open = False
         self._withdraw()
         if self._outlet is not None:
-            self._outlet.push = None
+            self._outlet.socket = None
         for timer in (self._pulse, self._deadline):
             if timer is not None:
                 timer.cancel()
@@ -150,7 +152,7 @@ class DirectStream:
     def on_paused(self) -> None:
         if self._open:
             if self._outlet is not None:
-                self._outlet.push = None
+                self._outlet.socket = None
             self._watch_progress()
 
     def on_writable(self) -> None:
@@ -159,8 +161,7 @@ class DirectStream:
             self._deadline = None
         if not self._open:
             return
-        if self._outlet is not None:
-            self._outlet.push = self._push()
+        self._open_shortcut()
         flushing, self._flushing = self._flushing, []
         for watcher in flushing:
             watcher.flushed()
@@ -190,21 +191,16 @@ class DirectStream:
         if not self._spoke and self.writable:
             self.put(HEARTBEAT)
         else:
+            # The cursor would not tell: it also passes what a view does not show. So the first write after a look
+            # comes by here, and the others go straight to the connection.
             self._spoke = False
-            if self._outlet is not None and self.writable:
-                self._outlet.push = self._push()
+            if self._outlet is not None:
+                self._outlet.socket = None
         self._schedule_pulse()
 
-    def _push(self) -> Callable[[bytes], int]:
-        # The cursor would not tell: it also passes what a view does not show. So the first write after a look
-        # comes by here, and the others go straight to the connection.
-        return self._send if self._spoke else self._note
-
-    def _note(self, data: bytes) -> int:
-        self._spoke = True
-        if self._outlet is not None:
-            self._outlet.push = self._send
-        return self._send(data)
+    def _open_shortcut(self) -> None:
+        if self._outlet is not None and self._spoke and self.writable:
+            self._outlet.socket = self._socket
 
 
 def _nothing() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from socket import socket
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -39,11 +40,11 @@ HEADERS: Final[Mapping[str, str]] = {
 class SseOutlet:
     """One view on one response."""
 
-    __slots__ = ("push", "stream")
+    __slots__ = ("socket", "stream")
 
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
-        self.push: Callable[[Any], int] | None = None
+        self.socket: socket | None = None
         """Set by a stream that writes directly, while it can."""
 
     @property
@@ -72,7 +73,7 @@ class MultiOutlet:
     So a native `EventSource`, which knows one id only, resumes each stream exactly.
     """
 
-    push = None
+    socket = None
 
     def __init__(self, stream: Stream) -> None:
         self.stream = stream

@@ -104,10 +104,10 @@ class Way(NamedTuple):
 
     write: Callable[[bytes], None]
     """Takes everything, and pauses the flow when the kernel has not."""
-    send: Callable[[bytes], int]
-    """The kernel's own: takes what it can at once and returns how many bytes that are; raises `OSError` when none.
+    socket: socket.socket | None
+    """The connection itself, unless what is written is changed on its way (TLS).
 
-    The rest is for `write`, at once. A twelfth cheaper than `write` (docs/adr/0007).
+    What it does not take at once is for `write`, before anything else.
     """
 
 
@@ -147,20 +147,15 @@ class Link(_Losable):
         """
         self._flow = flow
         self.write_through()
-        return Way(self._transport.write, self._sender())
+        return Way(self._transport.write, self._plain_socket())
 
-    def _sender(self) -> Callable[[bytes], int]:
+    def _plain_socket(self) -> socket.socket | None:
         transport, sock = self._transport, self._transport.get_extra_info("socket")
-        if sock is not None and not transport.is_closing() and transport.get_extra_info("sslcontext") is None:
-            # The transport's own descriptor, which it closes only after `vanish`.
-            self._socket = socket.socket(sock.family, sock.type, sock.proto, fileno=sock.fileno())
-            return self._socket.send
-
-        def send(data: bytes) -> int:
-            transport.write(data)
-            return len(data)
-
-        return send
+        if sock is None or transport.is_closing() or transport.get_extra_info("sslcontext") is not None:
+            return None
+        # The transport's own descriptor, which it closes only after `vanish`.
+        self._socket = socket.socket(sock.family, sock.type, sock.proto, fileno=sock.fileno())
+        return self._socket
 
     def give_back(self) -> None:
         """Ends what `take` or `write_through` began."""

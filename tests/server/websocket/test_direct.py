@@ -34,6 +34,18 @@ async def peer(rig):
         yield peer
 
 
+class Recorded:
+    """A socket that tells what it is given."""
+
+    def __init__(self, sock, told):
+        self._socket = sock
+        self._told = told
+
+    def send(self, data):
+        self._told.append(data)
+        return self._socket.send(data)
+
+
 @pytest.fixture
 def writes(monkeypatch):
     """What is written to each connection, one list for each in their order."""
@@ -48,11 +60,7 @@ def writes(monkeypatch):
             mine.append(data)
             way.write(data)
 
-        def send(data):
-            mine.append(data)
-            return way.send(data)
-
-        return Way(write, send)
+        return Way(write, Recorded(way.socket, mine))
 
     monkeypatch.setattr(WebSocketLink, "take", recording)
     return taken

@@ -19,11 +19,13 @@ from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 from uvicorn.config import Config
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.server import ServerState
+from websockets.http11 import Request
 from websockets.protocol import State
 
 from tokentape.core.frames import CloseCode, fit_reason
 from tokentape.server.protocols.bounds import Bounds
 from tokentape.server.protocols.rounds import Rounds
+from tokentape.server.protocols.upgrade import Admitted
 from tokentape.server.transport import EXTENSION, Link
 from tokentape.server.websocket_guard import GuardedWebSocketProtocol
 
@@ -112,6 +114,11 @@ class WebSocketProtocol(GuardedWebSocketProtocol, Bounds):
         super().connection_made(transport)
         stream = cast("asyncio.Transport", transport)
         self.link = WebSocketLink(self, stream, crowded=self.admit(stream, len(self.connections)))
+
+    def upgraded(self, request: Request) -> None:
+        """Begins with a request that was read, and found valid; instead of its bytes."""
+        Admitted.admit(self.conn)
+        self.handle_connect(request)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)

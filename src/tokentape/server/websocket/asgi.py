@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
+from socket import socket
 from typing import Any, Final
 
 from tokentape.core.frames import CloseCode
@@ -23,7 +24,7 @@ class AsgiWire:
     """A `Wire` over a `Socket`; `serve` is its whole life."""
 
     framing: Callable[[Sequence[bytes]], bytes] | None = None
-    push: Callable[[bytes], int] | None = None
+    socket: socket | None = None
 
     def __init__(self, socket: Socket, *, write_deadline: float) -> None:
         self.client = socket.client

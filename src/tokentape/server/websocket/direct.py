@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from socket import socket
 from typing import Any, Final
 
 from tokentape.core.frames import CloseCode, frame_messages, text_frame
@@ -39,13 +40,13 @@ class DirectWire:
         "_sealed",
         "_stall",
         "_way",
-        "push",
+        "socket",
     )
 
     framing = staticmethod(frame_messages)
 
     def __init__(self, link: WebSocketLink, *, write_deadline: float) -> None:
-        self.push: Callable[[bytes], int] | None = None
+        self.socket: socket | None = None
         self._way: Way | None = None
         self._link = link
         self._deadline = write_deadline
@@ -66,7 +67,7 @@ class DirectWire:
         """Takes the connection over from ASGI; what has come already is handed over at once."""
         self._host = host
         self._way = self._link.take(self)
-        self.push = self._way.send
+        self.socket = self._way.socket
         if self.writable:
             host.unblocked()
         self._link.adopt(self)

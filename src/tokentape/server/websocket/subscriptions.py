@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any
+from socket import socket
 
 from tokentape.core import messages
 from tokentape.core.cursor import Cursor
@@ -22,11 +22,11 @@ from tokentape.server.websocket.wire import Sending
 class Subscriptions:
     """An `Outlet` (see `tokentape.hub.watcher`) that writes into the connection's wire."""
 
-    __slots__ = ("_closed", "_on_shutdown", "_opening", "_services", "_watchers", "_wire", "push")
+    __slots__ = ("_closed", "_on_shutdown", "_opening", "_services", "_watchers", "_wire", "socket")
 
     def __init__(self, services: Services, wire: Sending, *, on_shutdown: Callable[[], None]) -> None:
         """`on_shutdown` is called when the hub sends its watchers elsewhere."""
-        self.push: Callable[[Any], int] | None = None
+        self.socket: socket | None = None
         """The wire's own, for as long as it is writable."""
         self._services = services
         self._wire = wire
@@ -82,13 +82,13 @@ class Subscriptions:
 
     def block(self) -> None:
         """The wire takes nothing now."""
-        self.push = None
+        self.socket = None
 
     def resume(self) -> None:
         """The wire takes something again: the watchers go on as far as there is room, in turns."""
         if self._closed:
             return
-        self.push = self._wire.push
+        self.socket = self._wire.socket
         for name, watcher in tuple(self._watchers.items()):
             if not self.writable:
                 return
@@ -99,7 +99,7 @@ class Subscriptions:
     def close(self) -> None:
         """Stops watching everything."""
         self._closed = True
-        self.push = None
+        self.socket = None
         while self._watchers:
             self._watchers.popitem()[1].lost()
 

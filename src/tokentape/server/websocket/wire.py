@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from socket import socket
 from typing import Any, Protocol
 
 from tokentape.core.frames import CloseCode
@@ -24,8 +25,8 @@ class Sending(Protocol):
         """What makes messages into what `events` takes; None when that is the messages themselves."""
         ...
 
-    push: Callable[[bytes], int] | None
-    """The shortest way for framed events while `writable`; None where there is none (see `hub.watcher.Outlet`)."""
+    socket: socket | None
+    """Where framed events may go directly while `writable`; None where they may not (see `hub.watcher.Outlet`)."""
 
     @property
     def writable(self) -> bool:

@@ -1,0 +1,255 @@
+"""Sending over io_uring: one system call for a hundred sockets (Linux 5.6; see io_uring(7)).
+
+A thousand calls of `send(2)` spend a fifth of their time on the way into the kernel and back, and on what the
+interpreter does around each (docs/adr/0007). Here the calls are written into memory that the kernel shares, and one
+`io_uring_enter(2)` carries them out. It returns when all are done: each is asked not to wait (MSG_DONTWAIT), so
+nothing is ever under way between two flushes, and what a call says is what `send(2)` would have said.
+
+Many systems have io_uring switched off (containers under Docker's default seccomp profile, for instance). Then it is a
+system call for each socket, and nothing else changes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import logging
+import mmap
+import os
+import socket
+import sys
+from array import array
+from collections.abc import Sequence
+from struct import unpack_from
+from typing import Final
+
+from tokentape.hub.sending import Job, OneByOne
+
+_log = logging.getLogger(__name__)
+
+FEWEST: Final = 4
+"""Sockets from which on the ring is the shorter way: it costs about as much as two system calls."""
+ENTRIES: Final = 128
+"""Calls in one system call; some 600 µs."""
+STAGE: Final = 262_144
+"""Bytes that one system call sends from; what is larger by itself is sent without the ring."""
+_ALIGN: Final = 64
+
+# <linux/io_uring.h>; the numbers of the system calls are the same on all machines that Python supports.
+_SETUP: Final = 425
+_ENTER: Final = 426
+_OFF_SQES: Final = 0x10000000
+_GETEVENTS: Final = 1
+_OP_SEND: Final = 26
+_SEND_FLAGS: Final = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL if sys.platform == "linux" else 0
+_SQE_WORDS: Final = 8
+"""Words of 64 bits: opcode and descriptor, offset, address, length and flags of send(2), user_data, and three more."""
+_CQE_WORDS: Final = 4
+"""Words of 32 bits: user_data in two, the result, flags."""
+_PASSING: Final = frozenset({errno.EINTR, errno.EAGAIN, errno.EBUSY})
+
+
+class RingSender:
+    """A `Sender` over io_uring where there is one, else one system call for each socket."""
+
+    def __init__(self) -> None:
+        self._plain = OneByOne()
+        self._ring: Ring | None = None
+        self._tried = False
+
+    def send(self, jobs: Sequence[Job]) -> list[int] | None:
+        if sum([len(sockets) for _, sockets in jobs]) < FEWEST or not self._opened():
+            return self._plain.send(jobs)
+        taken: list[int] = []
+        whole = True
+        for part in _parts(jobs):
+            some = self._part(part)
+            whole = whole and some is None
+            taken += [len(content) for content, sockets in part for _ in sockets] if some is None else some
+        return None if whole else taken
+
+    def close(self) -> None:
+        if self._ring is not None:
+            self._ring.close()
+            self._ring = None
+
+    def _opened(self) -> bool:
+        if not self._tried:
+            self._tried = True
+            try:
+                self._ring = Ring()
+            except OSError as error:
+                _log.info("io_uring cannot be used here (%s): one system call for each write", error)
+        return self._ring is not None
+
+    def _part(self, jobs: list[Job]) -> list[int] | None:
+        ring = self._ring
+        if ring is None or len(jobs[0][0]) > STAGE or _any_twice(jobs):
+            return self._plain.send(jobs)
+        taken, error = ring.send(jobs)
+        if error is not None:
+            _log.error("io_uring failed (%s): one system call for each write from now on", error)
+            self.close()
+        return taken
+
+
+def _parts(jobs: Sequence[Job]) -> list[list[Job]]:
+    """The jobs in pieces that fit into one system call; content that is larger than the stage stands alone."""
+    if sum([len(sockets) for _, sockets in jobs]) <= ENTRIES and sum([_room(content) for content, _ in jobs]) <= STAGE:
+        return [list(jobs)]
+    parts: list[list[Job]] = [[]]
+    count = size = 0
+    for content, sockets in jobs:
+        start = 0
+        while start < len(sockets):
+            if count == ENTRIES or (count and size + _room(content) > STAGE):
+                parts.append([])
+                count = size = 0
+            some = sockets[start : start + ENTRIES - count]
+            parts[-1].append((content, some))
+            start += len(some)
+            count += len(some)
+            size += _room(content)
+    return parts
+
+
+def _any_twice(jobs: Sequence[Job]) -> bool:
+    """Whether a connection is to have two contents: the second one could go before the rest of the first."""
+    if len(jobs) == 1:
+        return False
+    sockets = [sock for _, some in jobs for sock in some]
+    return len(set(sockets)) != len(sockets)
+
+
+def _room(content: bytes) -> int:
+    return -(-len(content) // _ALIGN) * _ALIGN
+
+
+class Ring:
+    """The memory that is shared with the kernel. Raises `OSError` where there is no io_uring, or it may not be used."""
+
+    def __init__(self) -> None:
+        if sys.platform != "linux" or sys.maxsize < 2**32:
+            raise OSError(errno.ENOSYS, "only on 64-bit Linux")
+        self._call = ctypes.CDLL(None, use_errno=True).syscall
+        self._call.argtypes = [ctypes.c_long] * 7
+        self._call.restype = ctypes.c_long
+        params = ctypes.create_string_buffer(120)
+        self._fd = self._call(_SETUP, ENTRIES, ctypes.addressof(params), 0, 0, 0, 0)
+        if self._fd < 0:
+            raise _os_error()
+        self._open = True
+        try:
+            self._map(params)
+            self._probe()
+        except BaseException:
+            self.close()
+            raise
+
+    def _map(self, params: ctypes.Array[ctypes.c_char]) -> None:
+        submit_entries, done_entries = unpack_from("<II", params, 0)
+        # struct io_sqring_offsets at 40 and io_cqring_offsets at 80: head, tail, mask, entries, …
+        _, submit_tail, *_, submit_array = unpack_from("<7I", params, 40)
+        done_head, done_tail, _, _, _, done_entries_at = unpack_from("<6I", params, 80)
+        size = max(submit_array + 4 * submit_entries, done_entries_at + 16 * done_entries)
+        # One mapping has both rings since Linux 5.4 (IORING_FEAT_SINGLE_MMAP).
+        rings = memoryview(mmap.mmap(self._fd, size, offset=0))
+        calls = memoryview(mmap.mmap(self._fd, 64 * submit_entries, offset=_OFF_SQES)).cast("q")
+        self._submit_tail = rings[submit_tail : submit_tail + 4].cast("I")
+        self._submit_array = rings[submit_array : submit_array + 4 * submit_entries].cast("I")
+        self._done_head = rings[done_head : done_head + 4].cast("I")
+        self._done_tail = rings[done_tail : done_tail + 4].cast("I")
+        self._done = rings[done_entries_at : done_entries_at + 16 * done_entries].cast("i")
+        self._done_entries = done_entries
+        self._calls = calls
+        self._order = array("I", range(submit_entries))
+        # What never changes of each call: which one it is.
+        calls[4::_SQE_WORDS] = array("q", range(submit_entries))
+        self._stage = mmap.mmap(-1, STAGE)
+        self._address = ctypes.addressof(ctypes.c_char.from_buffer(self._stage))
+
+    def _probe(self) -> None:
+        """Sends once, since some systems let the ring be made and refuse what is asked of it."""
+        here, there = socket.socketpair()
+        with here, there:
+            here.setblocking(False)
+            taken, error = self.send([(b"probe", [here])])
+            if error is not None:
+                raise error
+            if taken is not None or there.recv(5) != b"probe":
+                raise OSError(errno.EOPNOTSUPP, "it does not send")
+
+    def send(self, jobs: Sequence[Job]) -> tuple[list[int] | None, OSError | None]:
+        """What each socket took, as a `Sender` says it; the error is the ring's own, and it must not be used again.
+
+        At most `ENTRIES` different sockets, and contents of `STAGE` bytes, each rounded up to 64.
+        """
+        descriptors: list[int] = []
+        addresses: list[int] = []
+        lengths: list[int] = []
+        sizes: list[int] = []
+        at = 0
+        for content, sockets in jobs:
+            size, count = len(content), len(sockets)
+            self._stage[at : at + size] = content
+            descriptors += [_OP_SEND | sock.fileno() << 32 for sock in sockets]
+            addresses += [self._address + at] * count
+            lengths += [size | _SEND_FLAGS << 32] * count
+            sizes += [size] * count
+            at += _room(content)
+        count = len(sizes)
+        calls = self._calls[: count * _SQE_WORDS]
+        calls[0::_SQE_WORDS] = array("q", descriptors)
+        calls[2::_SQE_WORDS] = array("q", addresses)
+        calls[3::_SQE_WORDS] = array("q", lengths)
+        error = self._enter(count)
+        which, results = self._reap()
+        if results == sizes:
+            return None, error
+        taken = [0] * count
+        for call, result in zip(which, results, strict=True):
+            taken[call] = max(result, 0)
+        return taken, error
+
+    def _enter(self, count: int) -> OSError | None:
+        """Has the kernel carry out the first `count` calls; returns when all are done, or the ring has failed."""
+        tail = self._submit_tail[0]
+        # The calls stand at the beginning of their memory; which of them are meant goes round in the ring.
+        at = tail % ENTRIES
+        first = min(count, ENTRIES - at)
+        self._submit_array[at : at + first] = self._order[:first]
+        self._submit_array[: count - first] = self._order[first:count]
+        self._submit_tail[0] = (tail + count) & 0xFFFFFFFF
+        left = count
+        while left or self._finished() < count:
+            accepted = self._call(_ENTER, self._fd, left, count - self._finished(), _GETEVENTS, 0, 0)
+            if accepted >= 0:
+                left -= accepted
+            elif ctypes.get_errno() not in _PASSING:
+                return _os_error()
+        return None
+
+    def _finished(self) -> int:
+        return (self._done_tail[0] - self._done_head[0]) & 0xFFFFFFFF
+
+    def _reap(self) -> tuple[list[int], list[int]]:
+        """Which calls are done, and what came of each."""
+        head, count = self._done_head[0], self._finished()
+        at = head % self._done_entries
+        first = min(count, self._done_entries - at)
+        ends = (slice(at * _CQE_WORDS, (at + first) * _CQE_WORDS), slice(0, (count - first) * _CQE_WORDS))
+        which = [call for end in ends for call in self._done[end][0::_CQE_WORDS].tolist()]
+        results = [result for end in ends for result in self._done[end][2::_CQE_WORDS].tolist()]
+        self._done_head[0] = (head + count) & 0xFFFFFFFF
+        return which, results
+
+    def close(self) -> None:
+        """Gives the descriptor back. The memory goes with the last view on it."""
+        if self._open:
+            self._open = False
+            os.close(self._fd)
+
+
+def _os_error() -> OSError:
+    number = ctypes.get_errno()
+    return OSError(number, errno.errorcode.get(number, "error"))
