@@ -10,7 +10,7 @@ from harness import proxies, stalled, storm
 from harness.fanout import STREAMING_RATE
 from harness.plan import UNMERGED_RATE
 from harness.results import Key, Results
-from harness.scale import FLOORS, FULL, OUR_PROXY, OURS, PROXY_FLOOR, PROXY_PEER
+from harness.scale import FLOORS, FULL, OUR_PROXY, OURS, PROXY_FLOOR, PROXY_PEER, VARIANTS
 from harness.stats import Figure, ratio
 
 Verdict = Literal["met", "not met", "not measured"]
@@ -88,7 +88,7 @@ def peers(results: Results, *, per_message: bool = False) -> list[str]:
         for name, system in results.systems.items()
         if system.kind == "fanout"
         and name not in FLOORS
-        and name not in OURS
+        and name not in (*OURS, *VARIANTS)
         and (system.per_message or not per_message)
     ]
 
@@ -246,7 +246,7 @@ PAGE: Final = 256 * KIB
 
 
 def _exactness(results: Results) -> Iterator[Line]:
-    ours = (*OURS, OUR_PROXY)
+    ours = (*OURS, *VARIANTS, OUR_PROXY)
     cells = [cell for cell in results.cells if cell.key.system in ours and "gaps" in cell.values]
     wrong = results.total(("gaps", "duplicates"), of=ours)
     text = "no gap and no duplicate at any watcher of tokentape, in any measurement"

@@ -7,6 +7,8 @@ from typing import Final
 
 FLOORS: Final = ("floor-sse", "floor-ws")
 OURS: Final = ("tokentape-sse", "tokentape-ws")
+VARIANTS: Final = ("tokentape-sse-send",)
+"""Ours with something switched off: shown beside the others, and no peers of ours."""
 CURVE_SYSTEMS: Final = ("floor-sse", "tokentape-sse", "nchan-sse", "node-ws", "fastapi-stream")
 LATENCY_SYSTEMS: Final = CURVE_SYSTEMS
 STORM_SYSTEMS: Final = ("tokentape-sse", "nchan-sse", "durable-streams", "durable-streams-file")

@@ -11,7 +11,7 @@ from harness.fanout import STREAMING_RATE
 from harness.markdown import NOTHING, Table, plain, ranged, times
 from harness.plan import NOISE, UNMERGED_RATE
 from harness.results import Key, Results
-from harness.scale import FLOORS, FULL, OUR_PROXY, OURS, PROXY_FLOOR
+from harness.scale import FLOORS, FULL, OUR_PROXY, OURS, PROXY_FLOOR, VARIANTS
 from harness.stats import ratio
 
 KIB: Final = 1024
@@ -308,7 +308,7 @@ def ahead(results: Results) -> str:
     table = Table("what", "tokentape", "ahead of it", "by")
     for what, key, name, more in AHEAD:
         for system, described in results.systems.items():
-            if system in (*OURS, OUR_PROXY):
+            if system in (*OURS, *VARIANTS, OUR_PROXY):
                 continue
             ours = OUR_PROXY if described.kind == "proxy" else ours_of(results, system)
             own, other = results.figure(key(ours), name), results.figure(key(system), name)

@@ -26,9 +26,9 @@ def script(name: str) -> Command:
     return command
 
 
-def own(name: str) -> Command:
+def own(name: str, *arguments: str) -> Command:
     """A Python server of the project's environment."""
-    return lambda context: [str(context.python), str(PYTHON / name), "--port", str(context.port)]
+    return lambda context: [str(context.python), str(PYTHON / name), "--port", str(context.port), *arguments]
 
 
 def node(name: str, *arguments: str) -> Command:

@@ -54,6 +54,17 @@ FANOUTS: tuple[System, ...] = (
         version=versions.tokentape,
     ),
     System(
+        name="tokentape-sse-send",
+        label="tokentape, SSE, without io_uring",
+        kind="fanout",
+        transport="sse",
+        command=commands.own("tokentape_server.py", "--no-io-uring"),
+        path="/v1/channels/bench/events?from=now",
+        headers=_SSE,
+        per_message=False,
+        version=versions.tokentape,
+    ),
+    System(
         name="nchan-sse",
         label="nchan, SSE",
         kind="fanout",

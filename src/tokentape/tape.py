@@ -19,6 +19,7 @@ from tokentape.core.transcript import Transcript
 from tokentape.dialects.native import Item
 from tokentape.hub import Hub
 from tokentape.hub.channels import Channels, Publish
+from tokentape.hub.sending import OneByOne
 from tokentape.providers.base import Part
 from tokentape.providers.catalog import Catalog
 from tokentape.providers.iterator import IteratorProvider
@@ -49,7 +50,7 @@ class Tape:
         self.config = config if config is not None else load_config(None, {}, {})
         chosen = store if store is not None else self.config.store
         self.store = open_store(chosen) if isinstance(chosen, str) else chosen
-        self.hub = Hub(self.store, sender=RingSender())
+        self.hub = Hub(self.store, sender=RingSender() if self.config.io_uring else OneByOne())
         self.channels = Channels(self.hub, retention=self.config.retention.channels())
         self.catalog = Catalog(self.config.providers)
         self.runs = Runs(self.hub, self.channels, self.catalog, self.config.run_settings())

@@ -53,7 +53,7 @@ def test_so_is_the_answer_but_for_its_date() -> None:
     theirs = library.accept(asked)
     assert mine.status_code == theirs.status_code == 101
     assert mine.headers["Sec-WebSocket-Accept"] == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="  # RFC 6455, section 1.3
-    assert {**dict(mine.headers), "Date": ""} == {**dict(theirs.headers), "Date": ""}
+    assert {**dict(mine.headers), "date": ""} == {**dict(theirs.headers), "date": ""}
 
 
 def test_then_it_reads_frames() -> None:

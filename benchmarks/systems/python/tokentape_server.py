@@ -51,7 +51,13 @@ async def play(tape: Tape, ticks: AsyncGenerator[Tick, None]) -> None:
 
 
 async def main() -> None:
-    settings = {"port": arguments().port, "store": f"sqlite:///{Path.cwd() / 'bench.db'}", "log.level": "warning"}
+    given = arguments(("--no-io-uring", "one system call for each write"))
+    settings = {
+        "port": given.port,
+        "store": f"sqlite:///{Path.cwd() / 'bench.db'}",
+        "log.level": "warning",
+        "io_uring": not given.no_io_uring,
+    }
     config = load_config(None, {}, settings)
     configure_logging(config.log)
     listening = asyncio.get_running_loop().create_future()

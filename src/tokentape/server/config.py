@@ -124,6 +124,8 @@ class ServerConfig(_Section, frozen=True, kw_only=True):
     """Names under which an open server may be addressed, besides those of loopback."""
     shutdown_grace: Seconds = Seconds(20)
     """What running generations get when the server is told to end."""
+    io_uring: bool = True
+    """Write to many watchers with one system call, where the kernel lets us (Linux)."""
     limits: Limits = Limits()
     retention: RetentionConfig = RetentionConfig()
     auth: Auth = Auth()
