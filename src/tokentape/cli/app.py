@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "runs": _Command("lists", "List runs, the newest first."),
     "streams": _Command("lists", "List streams."),
     "models": _Command("models", "List the configured models."),
+    "doctor": _Command("doctor", "Look for what stands in the way of a deployment."),
     "simulate": _Command("simulate", "Serve a simulated model in OpenAI's and Anthropic's formats."),
 }
 """A command's module is imported when it is called: `--help` must not wait for an HTTP client."""

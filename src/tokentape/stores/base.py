@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
 import msgspec
 
 from tokentape.core.errors import TokentapeError
+from tokentape.core.findings import Finding
 
 
 class Retention(msgspec.Struct, frozen=True, kw_only=True):
@@ -219,6 +220,15 @@ class Notifying(Protocol):
 
         What an own append did MUST be returned to its caller before it is told here.
         """
+        ...
+
+
+@runtime_checkable
+class Diagnosing(Protocol):
+    """Capability: says what an operator should know of the server or file behind the store."""
+
+    async def diagnose(self) -> list[Finding]:
+        """What it finds; never a secret."""
         ...
 
 

@@ -16,11 +16,13 @@ import apsw
 import msgspec
 
 from tokentape.core.errors import CursorGone, StoreUnavailable, TokentapeError
+from tokentape.core.findings import Finding
 from tokentape.stores.base import Append, Appended, LeaseInfo, Page, StreamConfig, StreamInfo
 from tokentape.stores.log import check_position, fit, not_found, plain_config, same_config
 from tokentape.stores.presence import LocalPresence
 from tokentape.stores.retention import Clock
 from tokentape.stores.sqlite.database import Durability, FileLock, details, explain, open_reader
+from tokentape.stores.sqlite.diagnosis import diagnose
 from tokentape.stores.sqlite.engine import Engine, Tuning
 from tokentape.stores.sqlite.head import StoredHead
 from tokentape.stores.sqlite.segments import SegmentReader
@@ -162,6 +164,11 @@ class SqliteStore(LocalPresence):
     async def delete(self, name: str) -> None:
         """Deletes a stream; raises `StreamNotFound`."""
         await self._writer.call(partial(self._engine.delete, name))
+
+    async def diagnose(self) -> list[Finding]:
+        """What an operator should know of the file."""
+        work = partial(diagnose, self._path, self._durability)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     async def info(self, name: str) -> StreamInfo:
         """The stream as it is now; raises `StreamNotFound`."""
