@@ -16,6 +16,7 @@ from tokentape.stores.base import (
     Member,
     Notifying,
     Presence,
+    Queueing,
     Standing,
     Store,
     StreamConfig,
@@ -43,6 +44,10 @@ def leasing(store: Store) -> Leasing:
 
 def presence(store: Store) -> Presence:
     return store if isinstance(store, Presence) else pytest.skip("this store has no presence")
+
+
+def queueing(store: Store) -> Queueing:
+    return store if isinstance(store, Queueing) else pytest.skip("this store has no queues")
 
 
 class CapabilityContract:
@@ -214,6 +219,27 @@ class CapabilityContract:
         await leases.release("run/1", mine.token)
         assert [lease.name for lease in await leases.leases("run/")] == ["run/2"]
 
+    async def test_many_leases_are_renewed_at_once(self, store: Store, clock: ManualClock) -> None:
+        leases = leasing(store)
+        held = []
+        for number in range(1200):
+            lease = await leases.acquire(f"run/{number}", "me", seconds=5 if number % 100 == 0 else 10)
+            assert lease is not None
+            held.append(Fence(lease.name, lease.token))
+        clock.advance(6)
+        assert await leases.renew_all(held, seconds=10) == [number % 100 != 0 for number in range(1200)]
+        assert await leases.renew_all([], seconds=10) == []
+        clock.advance(6)
+        assert len(await leases.leases("run/", dead=True)) == 12
+
+    async def test_dead_leases_are_listed_by_themselves(self, store: Store, clock: ManualClock) -> None:
+        leases = leasing(store)
+        for name, seconds in (("run/1", 10), ("run/2", 100), ("other", 10)):
+            await leases.acquire(name, "me", seconds=seconds)
+        assert await leases.leases("run/", dead=True) == []
+        clock.advance(11)
+        assert [(lease.name, lease.live) for lease in await leases.leases("run/", dead=True)] == [("run/1", False)]
+
     @pytest.mark.parametrize("hours", [1, -1])
     async def test_row_44_no_jump_of_the_wall_clock_moves_a_lease(
         self, store: Store, clock: ManualClock, hours: int
@@ -250,3 +276,63 @@ class CapabilityContract:
         clock.advance(11)
         assert await here.members("room") == []
         assert await here.track("room", Member("ann", 1), seconds=30)
+
+    async def test_jobs_are_taken_once_each_in_their_order(self, store: Store) -> None:
+        queue = queueing(store)
+        assert await queue.take_job("q", seconds=0.01, again=60) is None
+        for name in ("a", "b", "c"):
+            await queue.put_job("q", name)
+        assert await queue.count_jobs("q") == 3
+        assert await queue.take_job("other", seconds=0.01, again=60) is None
+        jobs = []
+        while (job := await queue.take_job("q", seconds=0.01, again=60)) is not None:
+            jobs.append(job)
+        assert [job.name for job in jobs] == ["a", "b", "c"]
+        assert await queue.count_jobs("q") == 3
+        for job in jobs * 2:  # the second time without effect
+            await queue.finish_job("q", job)
+        assert await queue.count_jobs("q") == 0
+        assert await queue.take_job("q", seconds=0.01, again=60) is None
+
+    async def test_whoever_waits_for_a_job_gets_it_when_it_comes(self, store: Store) -> None:
+        queue = queueing(store)
+        taking = asyncio.create_task(queue.take_job("q", seconds=20, again=60))
+        await asyncio.sleep(0.05)
+        await queue.put_job("q", "late")
+        async with asyncio.timeout(10):
+            job = await taking
+        assert job is not None
+        assert job.name == "late"
+
+    async def test_a_job_that_is_not_finished_comes_again(self, store: Store, clock: ManualClock) -> None:
+        queue = queueing(store)
+        for name in ("a", "b"):
+            await queue.put_job("q", name)
+        first = await queue.take_job("q", seconds=0.01, again=0.2)
+        assert first is not None
+        # A store may measure this by the clock of its server.
+        clock.advance(0.3)
+        await asyncio.sleep(0.3)
+        taken = [await queue.take_job("q", seconds=0.01, again=0.2) for _ in range(2)]
+        assert sorted(job.name for job in taken if job is not None) == ["a", "b"]
+        for job in taken:
+            assert job is not None
+            await queue.finish_job("q", job)
+        clock.advance(0.3)
+        await asyncio.sleep(0.3)
+        assert await queue.take_job("q", seconds=0.01, again=0.2) is None
+
+    async def test_a_cancelled_wait_loses_no_job(self, store: Store, clock: ManualClock) -> None:
+        queue = queueing(store)
+        for _ in range(3):
+            taking = asyncio.create_task(queue.take_job("q", seconds=20, again=0.2))
+            await asyncio.sleep(0.02)
+            taking.cancel()
+            await asyncio.gather(taking, return_exceptions=True)
+        await queue.put_job("q", "a")
+        job = None
+        async with asyncio.timeout(20):
+            while job is None:
+                clock.advance(0.3)
+                job = await queue.take_job("q", seconds=0.3, again=0.2)
+        assert job.name == "a"

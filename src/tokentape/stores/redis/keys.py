@@ -26,6 +26,10 @@ class Keys:
         """The first of `stream`."""
         return f"{self._prefix}{{{_tag(name)}}}:state"
 
+    def queue(self, name: str) -> str:
+        """The entries of a queue."""
+        return f"{self._prefix}{{{_tag(name)}}}:jobs"
+
     def presence(self, name: str) -> tuple[str, str]:
         """Who is present on a stream: members, and the ends of their time."""
         base = f"{self._prefix}{{{_tag(name)}}}"

@@ -26,6 +26,7 @@ from tokentape.stores.redis.link import Link, end
 from tokentape.stores.redis.opening import check_server, refused
 from tokentape.stores.redis.positions import Positions
 from tokentape.stores.redis.presence import RedisPresence
+from tokentape.stores.redis.queue import RedisQueues
 from tokentape.stores.redis.reader import CHECK_SECONDS, Reader
 from tokentape.stores.redis.scripts import CREATE, DELETE, READ, Command
 from tokentape.stores.redis.url import Target, parse_url
@@ -53,8 +54,8 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True):
     """How often the positions of silent streams are looked up, should a wake-up have been lost."""
 
 
-class RedisStore(RedisLeases, RedisPresence):
-    """Streams in Redis or Valkey, with listing, notification, leases and presence, for many processes and machines.
+class RedisStore(RedisLeases, RedisPresence, RedisQueues):
+    """Streams in Redis or Valkey, with all capabilities, for many processes and machines.
 
     What is accepted survives what Redis survives, as it is configured (appendonly, appendfsync, replicas). Where it
     comes back with less than it had accepted, streams that this process knows get a new epoch, so that old positions
@@ -77,11 +78,13 @@ class RedisStore(RedisLeases, RedisPresence):
         self._keys = Keys(self._target.prefix, self._target.db)
         self._clock = Clock(now, monotonic) if now is not None and monotonic is not None else None
         self._listeners: dict[Callable[[Standing], None], None] = {}
+        RedisQueues.__init__(self)
 
     async def __aenter__(self) -> Self:
         """Connects, and looks whether this Redis will do; raises `SetupError`."""
         self._link = Link(self._target, connections=self._tuning.connections)
         self._writing = Link(self._target, connections=1)
+        self._taking = Link(self._target, connections=1)
         try:
             try:
                 await self._link.open()
@@ -126,7 +129,7 @@ class RedisStore(RedisLeases, RedisPresence):
         await self._disconnect()
 
     async def _disconnect(self) -> None:
-        for link in (self._link, self._writing):
+        for link in (self._link, self._writing, self._taking):
             with contextlib.suppress(RedisError, RedisClusterException, OSError):
                 await link.close()
 

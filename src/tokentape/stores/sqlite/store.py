@@ -16,7 +16,7 @@ import apsw
 import msgspec
 
 from tokentape.core.errors import CursorGone, StoreUnavailable, TokentapeError
-from tokentape.stores.base import Append, Appended, LeaseInfo, Page, StreamConfig, StreamInfo
+from tokentape.stores.base import Append, Appended, Fence, LeaseInfo, Page, StreamConfig, StreamInfo
 from tokentape.stores.log import check_position, fit, not_found, plain_config, same_config
 from tokentape.stores.presence import LocalPresence
 from tokentape.stores.retention import Clock
@@ -186,9 +186,13 @@ class SqliteStore(LocalPresence):
         """Gives a lease back; without effect when it was lost."""
         await self._writer.call(partial(self._engine.release, name, token))
 
-    async def leases(self, prefix: str = "") -> Sequence[LeaseInfo]:
+    async def renew_all(self, held: Sequence[Fence], *, seconds: float) -> list[bool]:
+        """Keeps leases; see `Leasing.renew_all`."""
+        return [self._engine.renew(*fence, seconds=seconds) for fence in held]
+
+    async def leases(self, prefix: str = "", *, dead: bool = False) -> Sequence[LeaseInfo]:
         """All leases that were acquired and not released; those of an earlier process are not live."""
-        return await self._writer.call(partial(self._engine.leases, prefix))
+        return await self._writer.call(partial(self._engine.leases, prefix, dead=dead))
 
 
 def _committed(head: StoredHead) -> StreamInfo:
