@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from tokentape.core.errors import CursorGone, ShuttingDown
-from tokentape.core.events import Event
+from tokentape.core.events import SYSTEM_PREFIX, Event
 from tokentape.core.merge import Entry
 from tokentape.core.resume import From, locate
 from tokentape.dialects import native
@@ -73,11 +73,16 @@ class Hub:
         return self._recorder.writer(stream, fence=fence)
 
     def broadcast(self, stream: str, event: Event) -> int:
-        """Shows an event to whoever watches now, without storing it; returns how many watch."""
+        """Shows an event to whoever watches now, without storing it; returns how many watch.
+
+        One of a run is not for those who watch another run on the same channel.
+        """
         tail = self._tails.get(stream)
         if tail is None:
             return 0
         for view, watchers in list(tail.live.items()):
+            if event.run is not None and view.run not in (None, event.run):
+                continue
             payload = view.ephemeral(event)
             for watcher in tuple(watchers):
                 watcher.ephemeral(payload)
@@ -133,8 +138,8 @@ class Hub:
         return len(tail.attached) if tail is not None else 0
 
     def watchers(self) -> int:
-        """How many watch anything through this process."""
-        return sum(len(tail.attached) for tail in self._tails.values())
+        """How many watch anything through this process; those who follow the server's own streams are no watchers."""
+        return sum(len(tail.attached) for tail in self._tails.values() if not tail.name.startswith(SYSTEM_PREFIX))
 
     def detached(self, watcher: Watcher) -> None:
         """A watcher has closed."""

@@ -24,6 +24,8 @@ ENVIRONMENT: Final = "TOKENTAPE_"
 CATALOG_TABLES: Final = frozenset({"models", "providers"})
 """Tables of the same file that belong to `tokentape.providers.catalog`."""
 
+MAX_LEASE: Final = 3600
+"""Seconds for which nobody would notice that a process has died."""
 _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s,*]+", re.ASCII)
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]", re.ASCII)
 
@@ -60,6 +62,23 @@ class Limits(_Section, frozen=True, kw_only=True):
             raise ValueError("connections_per_address must be 0, for no bound, or more")
         if min(self.max_body, self.max_streams, self.connections, self.watchers_per_stream, self.live_runs) < 1:
             raise ValueError("a limit must be at least 1")
+
+
+class RunsConfig(_Section, frozen=True, kw_only=True):
+    """Who executes runs, and when a process is taken for dead."""
+
+    execute: Literal["inline", "workers"] = "inline"
+    """By the process that takes them, or by `tokentape worker`, which needs a store that processes share."""
+    concurrency: int = 100
+    """Runs that one worker executes at a time."""
+    lease: Seconds = Seconds(8)
+    """A process that is silent for so long is taken for dead, and its runs are ended or restarted."""
+
+    def __post_init__(self) -> None:
+        if self.concurrency < 1:
+            raise ValueError("concurrency must be at least 1")
+        if not 1 <= self.lease <= MAX_LEASE:
+            raise ValueError(f"lease is from 1 to {MAX_LEASE} seconds")
 
 
 class RetentionConfig(_Section, frozen=True, kw_only=True):
@@ -124,6 +143,7 @@ class ServerConfig(_Section, frozen=True, kw_only=True):
     """Names under which an open server may be addressed, besides those of loopback."""
     shutdown_grace: Seconds = Seconds(20)
     """What running generations get when the server is told to end."""
+    runs: RunsConfig = RunsConfig()
     limits: Limits = Limits()
     retention: RetentionConfig = RetentionConfig()
     auth: Auth = Auth()
@@ -142,7 +162,12 @@ class ServerConfig(_Section, frozen=True, kw_only=True):
 
     def run_settings(self) -> RunSettings:
         """What runs need to know of it."""
-        return RunSettings(retention=self.retention.runs(), max_live=self.limits.live_runs)
+        return RunSettings(
+            retention=self.retention.runs(),
+            max_live=self.limits.live_runs,
+            execute=self.runs.execute,
+            lease=float(self.runs.lease),
+        )
 
 
 def load_config(toml: bytes | None, env: Mapping[str, str], overrides: Mapping[str, Any]) -> ServerConfig:

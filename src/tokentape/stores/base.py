@@ -251,7 +251,7 @@ class Leasing(Protocol):
         """Keeps it; False when it was lost: the holder MUST stop writing. Once it has run out, it is lost."""
         ...
 
-    async def renew_all(self, held: Sequence[Fence], *, seconds: float) -> list[bool]:
+    async def renew_all(self, held: Sequence[Fence], *, seconds: float) -> Sequence[bool]:
         """As `renew` for each of them, at once: a process holds thousands."""
         ...
 

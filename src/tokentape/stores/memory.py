@@ -179,7 +179,7 @@ class MemoryStore(LocalPresence, LocalQueues):
         """Gives a lease back; without effect when it was lost."""
         self._leases.release(name, token)
 
-    async def renew_all(self, held: Sequence[Fence], *, seconds: float) -> list[bool]:
+    async def renew_all(self, held: Sequence[Fence], *, seconds: float) -> Sequence[bool]:
         """Keeps leases; see `Leasing.renew_all`."""
         return self._leases.renew_all(held, seconds=seconds)
 

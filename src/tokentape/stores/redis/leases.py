@@ -36,7 +36,7 @@ class RedisLeases:
         [kept] = await self._link.ask([RENEW.command((self._keys.leases,), *self._time(), name, token, _ms(seconds))])
         return bool(kept)
 
-    async def renew_all(self, held: Sequence[Fence], *, seconds: float) -> list[bool]:
+    async def renew_all(self, held: Sequence[Fence], *, seconds: float) -> Sequence[bool]:
         """Keeps leases, as one pipeline; see `Leasing.renew_all`."""
         keys, milliseconds = (self._keys.leases,), _ms(seconds)
         commands = [RENEW.command(keys, *self._time(), name, token, milliseconds) for name, token in held]

@@ -186,7 +186,7 @@ class SqliteStore(LocalPresence):
         """Gives a lease back; without effect when it was lost."""
         await self._writer.call(partial(self._engine.release, name, token))
 
-    async def renew_all(self, held: Sequence[Fence], *, seconds: float) -> list[bool]:
+    async def renew_all(self, held: Sequence[Fence], *, seconds: float) -> Sequence[bool]:
         """Keeps leases; see `Leasing.renew_all`."""
         return [self._engine.renew(*fence, seconds=seconds) for fence in held]
 
