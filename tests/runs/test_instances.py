@@ -7,6 +7,7 @@ import pytest
 from scripted import FINISH, ScriptedModels, ScriptedProvider
 
 from tokentape.core.errors import BadRequest, RunConflict, RunNotFound, SetupError, TooMany
+from tokentape.core.events import Event
 from tokentape.hub import Hub
 from tokentape.hub.channels import Channels
 from tokentape.providers.iterator import IteratorProvider
@@ -15,7 +16,7 @@ from tokentape.runs.executor import MAX_RESTARTS
 from tokentape.runs.index import RUNS_STREAM
 from tokentape.runs.jobs import QUEUE
 from tokentape.runs.orders import PREFIX
-from tokentape.stores.base import Retention
+from tokentape.stores.base import Append, Retention
 from tokentape.stores.memory import MemoryStore
 from tokentape.stores.sqlite import SqliteStore
 
@@ -192,6 +193,17 @@ async def test_a_run_is_replaced_from_another_process(store) -> None:
         assert two.provider.generations[0].messages[1] == {"role": "assistant", "content": "half an ans"}
         with pytest.raises(RunConflict):
             await one.runs.start(request(replaces=old.id))
+
+
+async def test_what_a_newer_version_records_does_not_blind_an_older_one(store) -> None:
+    async with instances(store, INLINE, INLINE) as (one, two):
+        news = Event(type="tokentape:run", data={"id": "r_new", "state": "dreaming"})
+        await one.hub.append(Append(stream=RUNS_STREAM), [news, Event(type="tokentape:news", data=None)])
+        info, _ = await one.runs.start(request())
+        await until(lambda: two.runs._find(info.id) is not None)
+        assert [run.id for run in two.runs.list()] == [info.id]
+        async with instances(store, INLINE) as (three,):
+            assert [run.id for run in three.runs.list()] == [info.id]
 
 
 async def test_a_record_that_is_lost_begins_anew(store) -> None:

@@ -103,7 +103,7 @@ class Custody:
         kept = await self._leasing.renew_all([runner.fence for runner in runners], seconds=self.seconds)
         for runner, held in zip(runners, kept, strict=True):
             # One that has ended meanwhile has given it back.
-            if not held and self._live.get(runner.info.id) is runner and runner.info.state != "done":
+            if not held and runner.info.id in self._held and runner.info.state != "done":
                 _log.warning("run %s lost its lease", runner.info.id)
                 runner.stop("interrupted", "lease_lost")
 

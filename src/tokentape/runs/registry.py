@@ -9,9 +9,11 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
 from tokentape.core.backoff import Backoff
 from tokentape.core.cursor import Cursor
-from tokentape.core.errors import CursorGone, RunConflict, ShuttingDown, StreamNotFound, TokentapeError
+from tokentape.core.errors import CursorGone, InvalidEvent, RunConflict, ShuttingDown, StreamNotFound, TokentapeError
 from tokentape.core.events import Event, decode_event
 from tokentape.core.resume import From
 from tokentape.hub import Hub
@@ -164,7 +166,10 @@ class Registry:
                 continue
             for offset, record in page.records:
                 at = Cursor(page.epoch, offset)
-                self._learn(decode_event(record), at)
+                try:
+                    self._learn(decode_event(record), at)
+                except InvalidEvent as error:
+                    _log.warning("record %s of %s is passed over: %s", at, RUNS_STREAM, error)
             if not page.records or at.offset >= page.last:
                 break
         if at.epoch != self._position.epoch:
@@ -204,7 +209,11 @@ class Registry:
         if position.epoch != self._position.epoch or position.offset > self._position.offset:
             self._position = position
         if event.type == RUN:
-            self._apply(info_of(event))
+            try:
+                self._apply(info_of(event))
+            except msgspec.ValidationError as error:
+                # A newer version says what this one does not know; that must not keep it from the others.
+                _log.warning("record %s of %s is passed over: %s", position, RUNS_STREAM, error)
         elif event.type == STOP and event.run is not None:
             self.index.apply_stop(event.run, event.data["detail"])
             self.on_stop(event.run, event.data["detail"])
