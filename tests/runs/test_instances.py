@@ -92,7 +92,7 @@ async def events(instance: Instance, run_id: str) -> list:
 
 async def until(condition) -> None:
     async with asyncio.timeout(20):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - whatever it may be
             await asyncio.sleep(0.005)
 
 
