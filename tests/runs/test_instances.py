@@ -45,7 +45,7 @@ class Instance:
         for part in (runs._custody, runs._taker, runs._positions):
             part._task.cancel()
         if runs._worker is not None:
-            for task in runs._worker._tasks:
+            for task in (runs._worker._working, runs._worker._appearing):
                 task.cancel()
         runs._registry._following.cancel()
         tasks = [*runs._executor._tasks]
@@ -247,6 +247,32 @@ async def test_p7_a_run_that_may_be_restarted_goes_on_elsewhere(store, channel) 
         assert await store.list(PREFIX) == []
 
 
+@pytest.mark.parametrize("settings", [INLINE, WORKERS])
+async def test_a_run_that_nobody_was_told_of_is_not_begun(store, settings) -> None:
+    """Killed between the lease and the record: whoever asked asks again, and must not pay twice."""
+    async with instances(store, settings, settings) as (one, two):
+        if settings is WORKERS:
+            two.runs.work(1)
+
+        async def die(_info) -> None:
+            raise asyncio.CancelledError
+
+        one.runs._registry.claim = die
+        with pytest.raises(asyncio.CancelledError):
+            await one.runs.start(request(on_crash="restart"), key="k")
+        await one.kill()
+        [lost] = await store.leases("run:")
+        async with asyncio.timeout(20):
+            while await store.leases("run:"):  # noqa: ASYNC110 - a store does not tell of leases
+                await asyncio.sleep(0.01)
+        again, new = await two.runs.start(request(on_crash="restart"), key="k")
+        assert new
+        two.provider.say("once", FINISH)
+        assert kinds(await events(two, again.id)) == ["start", "token", "usage", "done"]
+        assert len(two.provider.generations) == 1
+        assert two.runs.get(lost.name.removeprefix("run:")).reason == "interrupted"
+
+
 async def test_a_run_is_not_restarted_for_ever(store) -> None:
     async with instances(store, INLINE) as (one,):
         info, _ = await one.runs.start(request(on_crash="restart"))
@@ -314,6 +340,26 @@ async def test_a_process_that_ends_hands_over_what_may_be_restarted(store) -> No
 
 
 # Workers
+
+
+async def test_a_worker_that_ends_finishes_what_it_is_taking(store, monkeypatch) -> None:
+    async with instances(store, WORKERS, WORKERS) as (server, worker):
+        taking = asyncio.Event()
+        catch_up = worker.runs._registry.catch_up
+
+        async def slowly() -> None:
+            taking.set()
+            await asyncio.sleep(0.05)
+            await catch_up()
+
+        monkeypatch.setattr(worker.runs._registry, "catch_up", slowly)
+        worker.runs.work(1)
+        info, _ = await server.runs.start(request())
+        await taking.wait()
+        worker.provider.say("text", FINISH)
+        await worker.runs.drain(20)
+        assert kinds(await events(server, info.id)) == ["start", "token", "usage", "done"]
+        assert server.runs.get(info.id).attempt == 1
 
 
 async def test_workers_need_a_store_that_processes_share(tmp_path) -> None:

@@ -73,20 +73,22 @@ class Hub:
         return self._recorder.writer(stream, fence=fence)
 
     def broadcast(self, stream: str, event: Event) -> int:
-        """Shows an event to whoever watches now, without storing it; returns how many watch.
+        """Shows an event to whoever watches now, without storing it; returns how many watch."""
+        self.show(stream, event)
+        return self.audience(stream)
+
+    def show(self, stream: str, event: Event) -> None:
+        """Shows an event to whoever watches now through this process.
 
         One of a run is not for those who watch another run on the same channel.
         """
         tail = self._tails.get(stream)
-        if tail is None:
-            return 0
-        for view, watchers in list(tail.live.items()):
+        for view, watchers in list(tail.live.items()) if tail is not None else ():
             if event.run is not None and view.run not in (None, event.run):
                 continue
             payload = view.ephemeral(event)
             for watcher in tuple(watchers):
                 watcher.ephemeral(payload)
-        return len(tail.attached)
 
     async def delete(self, stream: str) -> None:
         """Deletes a stream; its watchers are told that it is gone."""

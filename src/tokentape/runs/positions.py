@@ -64,9 +64,8 @@ class Positions:
             # Somebody who has come since must be told, too.
             if position != known or audience > before:
                 data = {"state": "queued", "position": position}
-                self._hub.broadcast(
-                    info.stream, Event(type="status", run=info.id, data=data, at=int(self._now() * 1000))
-                )
+                # Each process tells its own watchers: all of them know the order.
+                self._hub.show(info.stream, Event(type="status", run=info.id, data=data, at=int(self._now() * 1000)))
             told[info.id] = (position, audience)
         self._told = told
 

@@ -125,7 +125,7 @@ class Runs:
             self._executor,
             self._taker,
             name=self._custody.holder,
-            concurrency=concurrency,
+            concurrency=min(concurrency, self._settings.max_live),
         )
         self._worker.open()
 
@@ -230,7 +230,7 @@ class Runs:
         if info.state == "done":
             return info
         here = self._executor.tell(run_id, "stopped", detail)
-        if not here or info.on_crash == "restart":
+        if not here or kept(info):
             # Also for whoever takes it next: a stop is final.
             await self._registry.stop(run_id, detail)
         if not here:
@@ -323,9 +323,9 @@ class Runs:
 
         Then those that may be restarted are handed over to other processes, and the others end with `interrupted`.
         """
-        self._executor.draining = True
         if self._worker is not None:
             await self._worker.aclose()
+        self._executor.draining = True
         await self._taker.aclose()
         await self._executor.drain(seconds)
         await self._close()

@@ -110,8 +110,11 @@ class Taker:
             return False
         try:
             await self._registry.catch_up()
-            known = self._registry.index.get(info.id) or info
-            if not await self._settle(known, fence, orphan=orphan, worker=worker):
+            known = self._registry.index.get(info.id)
+            if known is None:
+                # Its process died before it was recorded, so nobody was told of it, and whoever asked asks again.
+                await self._end(info, fence, "interrupted", "process_died")
+            if known is None or not await self._settle(known, fence, orphan=orphan, worker=worker):
                 await self._custody.give_back(fence)
         except BaseException:
             # The lease will run out, and the next one who looks begins where this one was.

@@ -14,6 +14,7 @@ from tokentape.runs.executor import Executor
 from tokentape.runs.jobs import Jobs, WorkerNews
 from tokentape.runs.registry import Registry
 from tokentape.runs.taking import Taker
+from tokentape.stores.base import Job
 
 _log = logging.getLogger(__name__)
 
@@ -34,53 +35,59 @@ class Worker:
         self._taker = taker
         self._name = name
         self._concurrency = concurrency
-        self._tasks: list[asyncio.Task[None]] = []
+        self._working: asyncio.Task[None] | None = None
+        self._appearing: asyncio.Task[None] | None = None
+        self._waiting = False
+        self._closing = False
 
     def open(self) -> None:
         """Takes runs from now on."""
         loop = asyncio.get_running_loop()
-        self._tasks = [
-            loop.create_task(self._work(), name="tokentape-worker"),
-            loop.create_task(self._appear(), name="tokentape-worker-presence"),
-        ]
+        self._working = loop.create_task(self._work(), name="tokentape-worker")
+        self._appearing = loop.create_task(self._appear(), name="tokentape-worker-presence")
 
     async def aclose(self) -> None:
         """Takes nothing more; what it executes goes on."""
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-            await self._jobs.appear(self._name, None, seconds=0)
+        if self._working is None or self._appearing is None:
+            return
+        self._closing = True
+        if self._waiting:
+            # In the midst of taking a run it would leave a lease behind, which others had to wait for.
+            self._working.cancel()
+        self._appearing.cancel()
+        await asyncio.gather(self._working, self._appearing, return_exceptions=True)
+        await self._jobs.appear(self._name, None, seconds=0)
 
     async def _work(self) -> None:
         failures = 0
-        while True:
-            room = await self._executor.room(self._concurrency)
+        while not self._closing:
+            self._waiting = True
             try:
-                if not await self._take_next():
+                room = await self._executor.room(self._concurrency)
+                job = await self._jobs.take()
+                self._waiting = False
+                if job is not None:
+                    await self._take(job)
+                else:
                     await self._take_forgotten(room)
                 failures = 0
             except TokentapeError as error:
                 _log.warning("no runs can be taken: %s", error)
+                self._waiting = True
                 await asyncio.sleep(_AGAIN.delay(failures, random.random()))  # noqa: S311 - jitter, not a secret
                 failures += 1
 
-    async def _take_next(self) -> bool:
-        """Takes the run that has waited longest; False when the queue has nothing."""
-        job = await self._jobs.take()
-        if job is None:
-            return False
+    async def _take(self, job: Job) -> None:
         info = await self._registry.find(job.name)
         if info is not None:
             await self._taker.take(info, worker=True)
         # Whoever has it now has its lease, which says more than the queue.
         await self._jobs.finish(job)
-        return True
 
     async def _take_forgotten(self, room: int) -> None:
         """The queue is empty: takes runs that wait all the same, because their entry was lost, or never put in."""
         for info in [*islice(self._taker.waiting(), room)]:
-            if await self._taker.take(info, worker=True):
+            if not self._closing and await self._taker.take(info, worker=True):
                 _log.info("run %s waited, and was not in the queue", info.id)
 
     async def _appear(self) -> None:
