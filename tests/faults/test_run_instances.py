@@ -167,3 +167,23 @@ async def test_row_11_what_nobody_was_told_of_is_delivered_from_the_log(tmp_path
         assert len(events) > seen + 200
         assert events[-1]["data"] == {"reason": "interrupted", "detail": "process_died"}
         await all_saw(watchers, events)
+
+
+@pytest.mark.timeout(120)
+async def test_row_13_runs_go_on_when_redis_has_lost_them_all(tmp_path: Path) -> None:
+    async with fleet(tmp_path) as made:
+        one, two = await asyncio.gather(made.serve(), made.serve())
+        lost = await one.start_run(tokens=100_000)
+        await two.until(lost["id"], state="running")
+        await asyncio.to_thread(made.redis.stop, signal.SIGKILL)
+        await asyncio.to_thread(made.redis.start)
+        async with asyncio.timeout(30):
+            while (status := (await one.ask("GET", "/readyz"))[0]) != 200:
+                assert status == 503
+                await asyncio.sleep(0.1)
+        run = await one.start_run(rate=0, tokens=3)
+        assert kinds(await two.events(run["id"])) == ["start", "token", "usage", "done"]
+        assert (await two.until(run["id"], state="done"))["reason"] == "stop"
+        # The lost one has an end, too, wherever one asks.
+        for server in (one, two):
+            assert (await server.until(lost["id"], state="done"))["reason"] in ("interrupted", "error")
