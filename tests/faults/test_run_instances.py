@@ -187,3 +187,19 @@ async def test_row_13_runs_go_on_when_redis_has_lost_them_all(tmp_path: Path) ->
         # The lost one has an end, too, wherever one asks.
         for server in (one, two):
             assert (await server.until(lost["id"], state="done"))["reason"] in ("interrupted", "error")
+
+
+@pytest.mark.timeout(120)
+async def test_p4_an_instance_that_ends_hands_over_what_may_be_restarted(tmp_path: Path) -> None:
+    async with fleet(tmp_path, TOKENTAPE_SHUTDOWN_GRACE="300ms") as made:
+        one, two = await asyncio.gather(made.serve(), made.serve())
+        runs = [await one.start_run(on_crash=on_crash, tokens=300) for on_crash in ("restart", "interrupt")]
+        watchers = [await watching([one, two], run) for run in runs]
+        async with asyncio.timeout(30):
+            await asyncio.gather(*(seen.until(20) for some in watchers for seen, _ in some))
+        assert await one.end() == 0, one.log()
+        again, once = [await two.events(run["id"]) for run in runs]
+        assert kinds(again) == ["start", "token", "reset", "token", "usage", "done"]
+        assert once[-1]["data"]["reason"] == "interrupted"
+        for some, events in zip(watchers, (again, once), strict=True):
+            await all_saw(some, events)

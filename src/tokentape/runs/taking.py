@@ -99,6 +99,8 @@ class Taker:
             await self.take(info, orphan=orphan)
         except TokentapeError as error:
             _log.warning("run %s, which nobody executes, could not be seen to yet: %s", info.id, error)
+        except Exception:  # noqa: BLE001 - whatever is wrong with this one is not the others' trouble
+            _log.exception("run %s, which nobody executes, could not be seen to", info.id)
 
     async def take(self, info: RunInfo, *, orphan: bool = False, worker: bool = False) -> bool:
         """Takes a run that nobody executes; False when somebody does, be it this process.

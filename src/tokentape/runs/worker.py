@@ -70,12 +70,16 @@ class Worker:
                     await self._take(job)
                 else:
                     await self._take_forgotten(room)
-                failures = 0
             except TokentapeError as error:
                 _log.warning("no runs can be taken: %s", error)
-                self._waiting = True
-                await asyncio.sleep(_AGAIN.delay(failures, random.random()))  # noqa: S311 - jitter, not a secret
-                failures += 1
+            except Exception:  # noqa: BLE001 - as it says: the next run may be a better one
+                _log.exception("a run could not be taken")
+            else:
+                failures = 0
+                continue
+            self._waiting = True
+            await asyncio.sleep(_AGAIN.delay(failures, random.random()))  # noqa: S311 - jitter, not a secret
+            failures += 1
 
     async def _take(self, job: Job) -> None:
         info = await self._registry.find(job.name)
