@@ -292,23 +292,52 @@ async def test_a_run_is_not_restarted_for_ever(store) -> None:
         await victim.close()
 
 
-async def test_an_end_that_the_dead_process_recorded_is_the_end(store) -> None:
+@pytest.mark.parametrize("settings", [INLINE, WORKERS])
+async def test_an_end_that_the_dead_process_recorded_is_the_end(store, settings) -> None:
     """It died between the `done` on the run's stream and the record of it."""
-    async with instances(store, INLINE, INLINE) as (one, two):
-        for channel in (None, "room"):
-            info, _ = await one.runs.start(request(on_crash="restart", channel=channel))
-            await begun(one, info.id, "")
+    async with instances(store, settings, settings) as (one, two):
+        changed = one.runs._registry.changed
 
-            async def die(_info) -> None:
+        async def die(info) -> None:
+            if info.state == "done":
                 raise asyncio.CancelledError
+            await changed(info)
 
-            one.runs._registry.changed = die
-            one.provider.say("all", FINISH)
-            await until(lambda run_id=info.id: run_id not in one.runs._executor.live)
-            del one.runs._registry.changed
+        one.runs._registry.changed = die
+        if settings is WORKERS:
+            one.runs.work(2)
+        ids = [(await one.runs.start(request(on_crash="restart", channel=channel)))[0].id for channel in (None, "room")]
+        for run_id in ids:
+            await begun(two, run_id, "")
+        one.provider.say("all", FINISH, "all", FINISH)
+        await until(lambda: not one.runs.live())
         await one.kill()
+        assert [run.state for run in two.runs.list()] == ["running", "running"]
+        if settings is WORKERS:
+            two.runs.work(2)
         await until(lambda: [run.reason for run in two.runs.list()] == ["stop", "stop"])
-        assert kinds(await events(two, info.id)) == ["start", "token", "usage", "done"]
+        for run_id in ids:
+            assert kinds(await events(two, run_id)) == ["start", "token", "usage", "done"]
+        assert two.provider.generations == []
+
+
+async def test_who_takes_a_run_reads_the_record_to_its_end(store) -> None:
+    """A process that has not heard of an end, or of a stop, must not begin what others have seen ended."""
+    async with instances(store, WORKERS, WORKERS) as (server, worker):
+        ended, _ = await server.runs.start(request())
+        waits, _ = await server.runs.start(request())
+        await worker.runs.find(waits.id)
+        worker.runs._registry._following.cancel()
+        await asyncio.gather(worker.runs._registry._following, return_exceptions=True)
+        await server.runs.stop(ended.id)
+        assert [worker.runs.get(info.id).state for info in (ended, waits)] == ["queued", "queued"]
+        await store.put_job(QUEUE, ended.id)
+        worker.runs.work(1)
+        worker.provider.say("text", FINISH)
+        assert kinds(await events(server, waits.id)) == ["start", "token", "usage", "done"]
+        await until(lambda: not worker.runs.live())
+        assert len(worker.provider.generations) == 1
+        assert kinds(await events(server, ended.id)) == ["done"]
 
 
 async def test_a_stopped_run_is_not_restarted(store) -> None:
@@ -442,6 +471,20 @@ async def test_a_long_run_is_never_taken_from_a_living_worker(store) -> None:
         one.provider.say("whole", FINISH)
         assert kinds(await events(server, info.id)) == ["start", "token", "usage", "done"]
         assert two.provider.generations == []
+
+
+async def test_a_worker_does_not_take_its_own_run_from_itself(store) -> None:
+    async with instances(store, WORKERS, WORKERS) as (server, worker):
+        worker.runs.work(3)
+        info, _ = await server.runs.start(request(on_crash="restart"))
+        worker.provider.say("half ")
+        await begun(server, info.id, "half ")
+        await store.put_job(QUEUE, info.id)
+        await asyncio.sleep(LEASE * 1.5)
+        assert await store.count_jobs(QUEUE) == 0
+        worker.provider.say("done", FINISH)
+        assert kinds(await events(server, info.id)) == ["start", "token", "token", "usage", "done"]
+        assert len(worker.provider.generations) == 1
 
 
 async def test_a_dead_worker_gives_way_to_another(store) -> None:
