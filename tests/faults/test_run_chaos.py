@@ -78,7 +78,7 @@ async def one_run(chaos: Chaos, number: int, watchers: int) -> tuple[dict[str, A
     ("runs", "kills", "watchers"),
     [
         pytest.param(12, 5, 3, marks=pytest.mark.timeout(120)),
-        pytest.param(50, 30, 10, marks=[pytest.mark.soak, pytest.mark.timeout(600)]),
+        pytest.param(50, 50, 10, marks=[pytest.mark.soak, pytest.mark.timeout(600)]),
     ],
 )
 async def test_p4_whatever_is_killed_every_run_ends_once(tmp_path: Path, runs: int, kills: int, watchers: int) -> None:

@@ -324,20 +324,21 @@ async def test_an_end_that_the_dead_process_recorded_is_the_end(store, settings)
 async def test_who_takes_a_run_reads_the_record_to_its_end(store) -> None:
     """A process that has not heard of an end, or of a stop, must not begin what others have seen ended."""
     async with instances(store, WORKERS, WORKERS) as (server, worker):
-        ended, _ = await server.runs.start(request())
-        waits, _ = await server.runs.start(request())
+        ended, stopped, waits = [(await server.runs.start(request()))[0] for _ in range(3)]
         await worker.runs.find(waits.id)
         worker.runs._registry._following.cancel()
         await asyncio.gather(worker.runs._registry._following, return_exceptions=True)
         await server.runs.stop(ended.id)
-        assert [worker.runs.get(info.id).state for info in (ended, waits)] == ["queued", "queued"]
-        await store.put_job(QUEUE, ended.id)
+        # Of this one the server died before it could end it.
+        await server.runs._registry.stop(stopped.id, "tired")
+        assert {worker.runs.get(info.id).state for info in (ended, stopped, waits)} == {"queued"}
         worker.runs.work(1)
         worker.provider.say("text", FINISH)
         assert kinds(await events(server, waits.id)) == ["start", "token", "usage", "done"]
         await until(lambda: not worker.runs.live())
         assert len(worker.provider.generations) == 1
         assert kinds(await events(server, ended.id)) == ["done"]
+        assert (await events(server, stopped.id))[0].data == {"reason": "stopped", "detail": "tired"}
 
 
 async def test_a_stopped_run_is_not_restarted(store) -> None:
