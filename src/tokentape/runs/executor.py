@@ -67,6 +67,7 @@ class Executor:
         registry: Registry,
         orders: Orders,
         jobs: Jobs,
+        audience: Audience,
         *,
         holder: str,
         lease: float,
@@ -82,13 +83,13 @@ class Executor:
         self._registry = registry
         self._orders = orders
         self._jobs = jobs
+        self._audience = audience
         self._replaced = replaced
         self._now = now
         self._slots: dict[str, asyncio.Semaphore] = {}
         self._ended: dict[str, asyncio.Event] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._freed = asyncio.Event()
-        self._audience = Audience(hub, self._lonely)
 
     def attempts(self, request: RunRequest, provider: Provider | None) -> list[Attempt]:
         """What is tried for a request, in order; raises `ModelNotFound`."""
@@ -181,9 +182,6 @@ class Executor:
         if runner is not None:
             runner.stop(reason, detail)
         return runner is not None
-
-    def _lonely(self, run_id: str) -> None:
-        self.tell(run_id, "stopped", "no_watchers")
 
     async def ended(self, run_id: str) -> None:
         """Waits until this process has done with a run; at once for one that it does not execute."""

@@ -18,6 +18,7 @@ from tokentape.core.errors import BadRequest, RunNotFound, ShuttingDown, Tokenta
 from tokentape.hub import Hub
 from tokentape.hub.channels import RUN_STREAMS, Channels
 from tokentape.providers.base import Checking, Provider
+from tokentape.runs.audience import Audience
 from tokentape.runs.executor import Executor, Models, kept
 from tokentape.runs.jobs import QUEUE, Jobs
 from tokentape.runs.orders import Orders
@@ -82,12 +83,14 @@ class Runs:
         self._registry.on_stop = self._stopped_elsewhere
         self._orders = Orders(hub.store, now=now)
         self._jobs = Jobs(hub.store, lease=lease)
+        self._audience = Audience(hub, self._lonely)
         self._executor = Executor(
             hub,
             models,
             self._registry,
             self._orders,
             self._jobs,
+            self._audience,
             holder=_random_id("i_"),
             lease=lease,
             replaced=self._stop_replaced,
@@ -246,6 +249,9 @@ class Runs:
                 await self._executor.ended(run_id)
         if not await self._registry.ended(run_id, max(0.0, until - time.monotonic())):
             _log.warning("run %s has not ended yet, %g s after it was told to stop", run_id, seconds)
+
+    def _lonely(self, run_id: str) -> None:
+        self._executor.tell(run_id, "stopped", "no_watchers")
 
     def _stopped_elsewhere(self, run_id: str, detail: str) -> None:
         self._executor.tell(run_id, "stopped", detail)
