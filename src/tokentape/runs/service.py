@@ -90,7 +90,7 @@ class Runs:
             self._registry,
             self._orders,
             self._jobs,
-            self._audience,
+            audience=self._audience,
             holder=_random_id("i_"),
             lease=lease,
             replaced=self._stop_replaced,
