@@ -79,6 +79,7 @@ class Tape:
     async def drain(self, seconds: float) -> None:
         """Before an exit: takes nothing new, lets runs finish for so long, then sends the watchers elsewhere."""
         await self.runs.drain(seconds)
+        await self.hub.settle()
         self.hub.drain()
 
     # Runs

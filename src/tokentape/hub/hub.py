@@ -7,7 +7,8 @@ import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from time import monotonic
+from typing import Any, Final
 
 import msgspec
 
@@ -15,6 +16,7 @@ from tokentape.core.errors import CursorGone, ShuttingDown
 from tokentape.core.events import Event
 from tokentape.core.merge import Entry
 from tokentape.core.resume import From, locate
+from tokentape.core.session import State
 from tokentape.dialects import native
 from tokentape.hub.flusher import Flusher
 from tokentape.hub.infos import Infos
@@ -28,6 +30,12 @@ from tokentape.hub.watcher import Outlet, Watcher
 from tokentape.stores.base import Append, Appended, Fence, Notifying, Standing, Store
 
 _log = logging.getLogger(__name__)
+
+SETTLE_SECONDS: Final = 5.0
+"""What watchers that are behind get, when the server goes away; then they fetch the rest elsewhere."""
+STALL_SECONDS: Final = 0.5
+"""After which a watcher that got no further is not waited for."""
+SETTLE_TICK: Final = 0.05
 
 
 class HubLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,6 +162,28 @@ class Hub:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def settle(self, seconds: float = SETTLE_SECONDS) -> None:
+        """Takes no new watchers, and lets those that are behind get what is recorded, before they are sent elsewhere.
+
+        It waits for so long at most, and for `STALL_SECONDS` while nobody gets anywhere.
+        """
+        self._closing = True
+        self._flusher.flush_now()
+        behind, stalled, end = self._behind(), 0.0, monotonic() + seconds
+        while behind and monotonic() < end and stalled < STALL_SECONDS:
+            await asyncio.sleep(SETTLE_TICK)
+            before, behind = behind, self._behind()
+            stalled = stalled + SETTLE_TICK if behind == before else 0.0
+
+    def _behind(self) -> dict[Watcher, tuple[int, State]]:
+        """Where those are who do not have everything yet."""
+        return {
+            watcher: (watcher.cursor, watcher.state)
+            for tail in self._tails.values()
+            for watcher in tail.attached
+            if watcher.state is not State.LIVE or not watcher.outlet.writable
+        }
 
     def drain(self) -> None:
         """Takes no new watchers and ends those that are here, so that they reconnect elsewhere."""

@@ -24,6 +24,8 @@ ENVIRONMENT: Final = "TOKENTAPE_"
 CATALOG_TABLES: Final = frozenset({"models", "providers"})
 """Tables of the same file that belong to `tokentape.providers.catalog`."""
 
+MAX_WORKERS: Final = 256
+
 _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s,*]+", re.ASCII)
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]", re.ASCII)
 
@@ -122,8 +124,12 @@ class ServerConfig(_Section, frozen=True, kw_only=True):
     store: str = "sqlite:///tokentape.db"
     hosts: tuple[str, ...] = ()
     """Names under which an open server may be addressed, besides those of loopback."""
+    workers: int = 1
+    """Server processes on the one address; more than one needs a store that processes can share."""
+    shutdown_delay: Seconds = Seconds(0)
+    """How long a server that is told to end goes on as before, but not ready, so that load balancers notice."""
     shutdown_grace: Seconds = Seconds(20)
-    """What running generations get when the server is told to end."""
+    """What running generations get after that."""
     limits: Limits = Limits()
     retention: RetentionConfig = RetentionConfig()
     auth: Auth = Auth()
@@ -134,6 +140,8 @@ class ServerConfig(_Section, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65_535:
             raise ValueError(f"port is from 0 to 65535, not {self.port}")
+        if not 1 <= self.workers <= MAX_WORKERS:
+            raise ValueError(f"workers is from 1 to {MAX_WORKERS}, not {self.workers}")
         for host in self.hosts:
             if not _HOST.fullmatch(host):
                 raise ValueError(f"{host!r:.80} in hosts is not the name of a host")
