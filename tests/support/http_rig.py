@@ -218,6 +218,7 @@ async def running_server(
 
         async def drain() -> None:
             await runs.drain(config.shutdown_grace)
+            await hub.settle()
             hub.drain()
 
         stop = asyncio.Event()
