@@ -42,11 +42,9 @@ class Audience:
 
     def __init__(self, hub: Hub) -> None:
         self._changed = asyncio.Event()
-        self._before = hub.on_audience
-        hub.on_audience = self._tell
+        hub.on_audience.append(self._tell)
 
     def _tell(self, stream: str, count: int) -> None:
-        self._before(stream, count)
         self._changed.set()
 
     async def until(self, condition: Callable[[], object]) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from tokentape.core.errors import CursorGone, ShuttingDown
-from tokentape.core.events import Event
+from tokentape.core.events import Event, decode_event, encode_event
 from tokentape.core.merge import Entry
 from tokentape.core.resume import From, locate
 from tokentape.core.session import State
@@ -27,7 +27,7 @@ from tokentape.hub.recorder import Recorder, Writer
 from tokentape.hub.tail import Tail
 from tokentape.hub.view import View
 from tokentape.hub.watcher import Outlet, Watcher
-from tokentape.stores.base import Append, Appended, Fence, Notifying, Standing, Store
+from tokentape.stores.base import Append, Appended, Broadcasting, Fence, Notifying, Standing, Store
 
 _log = logging.getLogger(__name__)
 
@@ -66,9 +66,12 @@ class Hub:
         self._infos = Infos(store)
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
-        self._forget_store = store.notify(self._hinted) if isinstance(store, Notifying) else None
-        self.on_audience: Callable[[str, int], None] = lambda _stream, _count: None
-        """Called with a stream's name and its number of watchers, whenever that changes."""
+        self._hearers: dict[str, Callable[[bytes], None]] = {}
+        self._forget_store = [store.notify(self._hinted)] if isinstance(store, Notifying) else []
+        if isinstance(store, Broadcasting):
+            self._forget_store.append(store.listen(self._heard))
+        self.on_audience: list[Callable[[str, int], None]] = []
+        """Called with a stream's name and its number of watchers here, whenever that changes."""
 
     # Writing
 
@@ -80,16 +83,42 @@ class Hub:
         """A writer that takes events without waiting, for a run."""
         return self._recorder.writer(stream, fence=fence)
 
-    def broadcast(self, stream: str, event: Event) -> int:
-        """Shows an event to whoever watches now, without storing it; returns how many watch."""
+    def broadcast(self, stream: str, event: Event) -> None:
+        """Shows an event to whoever watches now, through any process of the store, without storing it.
+
+        Raises `InvalidEvent`, and `TooLarge` for more than `MAX_BROADCAST` bytes.
+        """
+        self.tell(stream, encode_event(event))
+
+    def tell(self, topic: str, record: bytes) -> None:
+        """Tells every process of the store; see `hear`."""
+        if isinstance(self.store, Broadcasting):
+            self.store.broadcast(topic, record)
+        else:
+            self._heard(topic, record)
+
+    def hear(self, topic: str, hearer: Callable[[bytes], None]) -> None:
+        """Hands what is told under this name to one hearer, instead of showing it; see `forget`."""
+        self._hearers[topic] = hearer
+
+    def forget(self, topic: str) -> None:
+        """Ends a `hear`."""
+        self._hearers.pop(topic, None)
+
+    def show(self, stream: str, event: Event) -> None:
+        """Shows an event to whoever watches now through this process."""
         tail = self._tails.get(stream)
-        if tail is None:
-            return 0
-        for view, watchers in list(tail.live.items()):
+        for view, watchers in list(tail.live.items()) if tail is not None else ():
             payload = view.ephemeral(event)
             for watcher in tuple(watchers):
                 watcher.ephemeral(payload)
-        return len(tail.attached)
+
+    def _heard(self, topic: str, record: bytes) -> None:
+        # Every process hears of every stream, so what concerns nobody here has to cost next to nothing.
+        if (hearer := self._hearers.get(topic)) is not None:
+            hearer(record)
+        elif (tail := self._tails.get(topic)) is not None and tail.live:
+            self.show(topic, decode_event(record))
 
     async def delete(self, stream: str) -> None:
         """Deletes a stream; its watchers are told that it is gone."""
@@ -119,7 +148,7 @@ class Hub:
         watcher = Watcher(self, tail, view, outlet, ready)
         tail.attached.add(watcher)
         self._idle.pop(stream, None)
-        self.on_audience(stream, len(tail.attached))
+        self._tell_audience(tail)
         return watcher
 
     @asynccontextmanager
@@ -148,8 +177,12 @@ class Hub:
         """A watcher has closed."""
         tail = watcher.tail
         tail.attached.discard(watcher)
-        self.on_audience(tail.name, len(tail.attached))
+        self._tell_audience(tail)
         self._retire(tail)
+
+    def _tell_audience(self, tail: Tail) -> None:
+        for listener in self.on_audience:
+            listener(tail.name, len(tail.attached))
 
     def fetch(self, watcher: Watcher) -> None:
         """Reads the store for a watcher that is behind the ring."""
@@ -197,8 +230,8 @@ class Hub:
     async def aclose(self) -> None:
         """Drains, and waits until everything that was handed in is recorded."""
         self.drain()
-        if self._forget_store is not None:
-            self._forget_store()
+        for forget in self._forget_store:
+            forget()
         await self._recorder.aclose()
         for task in tuple(self._tasks):
             task.cancel()

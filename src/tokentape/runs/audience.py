@@ -17,7 +17,7 @@ class Audience:
         self._grace: dict[str, dict[str, float]] = {}
         self._streams: dict[str, str] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
-        hub.on_audience = self._changed
+        hub.on_audience.append(self._changed)
 
     def expect(self, run_id: str, stream: str, seconds: float) -> None:
         """Begins to look after a run; its grace period counts from now, until somebody watches."""

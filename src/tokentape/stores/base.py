@@ -9,7 +9,7 @@ from __future__ import annotations
 from asyncio import Future
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
+from typing import Any, Final, NamedTuple, Protocol, Self, runtime_checkable
 
 import msgspec
 
@@ -219,6 +219,30 @@ class Notifying(Protocol):
 
         What an own append did MUST be returned to its caller before it is told here.
         """
+        ...
+
+
+MAX_BROADCAST: Final = 262_144
+"""Bytes of one broadcast: the same as of an event."""
+
+
+@runtime_checkable
+class Broadcasting(Protocol):
+    """Capability: tells all processes of a store what nobody needs later.
+
+    It is stored nowhere, and told at most once. What one process tells of one stream MUST be heard in that order, as
+    far as it is heard: it MAY be lost. The stream need not exist.
+    """
+
+    def broadcast(self, stream: str, record: bytes) -> None:
+        """Tells every listener of every process: those of this one before it returns. It MUST NOT wait for others.
+
+        Raises `TooLarge` for a record of more than `MAX_BROADCAST` bytes.
+        """
+        ...
+
+    def listen(self, hearer: Callable[[str, bytes], None]) -> Callable[[], None]:
+        """Calls back, in the running event loop, with each stream and record; returns what ends that."""
         ...
 
 

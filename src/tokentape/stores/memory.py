@@ -11,6 +11,7 @@ from typing import Self
 
 from tokentape.core.errors import TokentapeError
 from tokentape.stores.base import Append, Appended, LeaseInfo, Page, Standing, StreamConfig, StreamInfo
+from tokentape.stores.broadcast import Hearers, LocalBroadcast
 from tokentape.stores.leases import LeaseTable
 from tokentape.stores.log import (
     Head,
@@ -61,8 +62,8 @@ class _Stream(Head):
             del self.keys[key]
 
 
-class MemoryStore(LocalPresence):
-    """Streams in this process's memory, with listing, notification, leases and presence.
+class MemoryStore(LocalPresence, LocalBroadcast):
+    """Streams in this process's memory, with listing, notification, broadcasts, leases and presence.
 
     Accepted records survive nothing: not the end of the process, not even a crash. Memory is bounded by
     the streams' own retention only. It belongs to one event loop.
@@ -73,6 +74,7 @@ class MemoryStore(LocalPresence):
     ) -> None:
         super().__init__(monotonic)
         self._clock = Clock(now, monotonic)
+        self._hearers = Hearers()
         self._streams: dict[str, _Stream] = {}
         self._leases = LeaseTable(monotonic)
         self._listeners: dict[Callable[[Standing], None], None] = {}

@@ -257,7 +257,7 @@ async def test_who_has_gone_watches_nothing_though_a_request_still_hangs(rig, ha
     left = asyncio.Event()
     async with rig.peer() as peer:
         await peer.ask("subscribe", stream="room")
-        rig.services.hub.on_audience = lambda _stream, count: count or left.set()
+        rig.services.hub.on_audience.append(lambda _stream, count: count or left.set())
         await peer.tell("publish", stream="room", type="chat:x", data=1)
         await peer.ask("ping")
     await asyncio.wait_for(left.wait(), 2)
