@@ -208,6 +208,10 @@ class Roster:
         if await self._store.untrack(stream, f"{self.instance} {member_id}"):
             self._spread(stream, member_id, "leave", None)
 
+    def abandon(self, stream: str, member_id: str) -> None:
+        """Keeps somebody no longer: they are absent when their time has run out, and not before."""
+        self._mine.pop((stream, member_id), None)
+
     async def _say(self, stream: str, member_id: str, entry: _Entry) -> bool:
         member = Member(f"{self.instance} {member_id}", [entry.at, entry.data])
         return await self._store.track(stream, member, seconds=self._life)

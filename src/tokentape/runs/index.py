@@ -7,7 +7,7 @@ and twice (one process learns of its own changes before, and of others' after, t
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import msgspec
@@ -24,12 +24,15 @@ class RunIndex:
     def __init__(self, *, limit: int = 10_000) -> None:
         self._runs: OrderedDict[str, RunInfo] = OrderedDict()
         self._limit = limit
+        self.on_change: Callable[[RunInfo], None] = lambda _info: None
+        """Called with each change that is applied."""
 
     def apply(self, info: RunInfo) -> None:
         known = self._runs.get(info.id)
         if known is not None and STATES.index(info.state) < STATES.index(known.state):
             return
         self._runs[info.id] = info
+        self.on_change(info)
         if len(self._runs) > self._limit:
             self._forget()
 

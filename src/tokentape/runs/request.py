@@ -97,6 +97,8 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     error: dict[str, Any] | None = None
     metadata: dict[str, Any] = {}
     replaces: str | None = None
+    stop_after: float | None = None
+    """It is stopped when nobody has watched it for so many seconds."""
     key: str | None = None
     """The idempotency key, with a digest of the request that it was first used for."""
     digest: str | None = None

@@ -105,7 +105,10 @@ class Runs:
         self._custody = Custody(
             hub, self._registry, self._live, holder=_random_id("i_"), seconds=self._settings.lease, now=now
         )
-        self._audience = Audience(hub, lambda run_id: self._request_stop(run_id, "stopped", "no_watchers"))
+        self._audience = Audience(
+            hub, channels.roster, lambda run_id: self._request_stop(run_id, "stopped", "no_watchers")
+        )
+        self._registry.index.on_change = self._audience.learn
 
     async def open(self) -> None:
         """Learns what is known of runs, and ends those that a dead process left behind."""
@@ -141,6 +144,7 @@ class Runs:
             created_at=int(self._now() * 1000),
             metadata=request.metadata,
             replaces=request.replaces,
+            stop_after=request.on_no_watchers.stop_after if isinstance(request.on_no_watchers, StopAfter) else None,
             key=key,
             digest=hashlib.sha256(msgspec.json.encode(request)).hexdigest() if key is not None else None,
         )
@@ -317,6 +321,7 @@ class Runs:
             for task in pending:
                 task.cancel()
             await asyncio.gather(*pending, return_exceptions=True)
+        await self._audience.aclose()
         await self._custody.aclose()
 
 

@@ -52,6 +52,8 @@ class RunAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     error: dict[str, Any] | None = None
     metadata: dict[str, Any] = {}
     replaces: str | None = None
+    stop_after: float | None = None
+    """Seconds without a watcher after which it is stopped; without it, it goes on."""
 
 
 class RunList(msgspec.Struct, frozen=True):
