@@ -22,6 +22,7 @@ from tokentape.providers.catalog import ModelInfo
 from tokentape.runs import Runs
 from tokentape.server.app import create_app
 from tokentape.server.config import ServerConfig, load_config
+from tokentape.server.instances import Instances
 from tokentape.server.serve import serve
 from tokentape.server.services import Services
 from tokentape.stores.base import Store
@@ -206,7 +207,9 @@ async def running_server(
         models = Models(provider)
         runs = Runs(hub, channels, models, config.run_settings())
         await runs.open()
-        app = create_app(Services(opened, hub, runs, channels, models, config, "0"))
+        app = create_app(
+            Services(opened, hub, runs, channels, models, config, "0", Instances(channels.roster, config, "0"))
+        )
         served = app
         if mount:
             served = Starlette(routes=[Mount(mount, app)])

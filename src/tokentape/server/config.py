@@ -211,6 +211,15 @@ def _flatten(table: Mapping[str, Any], kind: type[msgspec.Struct], prefix: str =
     return flat
 
 
+def settings_of(config: ServerConfig) -> Iterator[tuple[str, Any]]:
+    """Every setting with its value, by its dotted name."""
+    for name in _SETTINGS:
+        value: Any = config
+        for part in name.split("."):
+            value = getattr(value, part)
+        yield name, value
+
+
 _SETTINGS: Final = tuple(_names(ServerConfig))
 _VARIABLES: Final = {ENVIRONMENT + name.replace(".", "_").upper(): name for name in _SETTINGS}
 _OURS: Final = tuple(f"{ENVIRONMENT}{section.upper()}_" for section in _sections(ServerConfig))
