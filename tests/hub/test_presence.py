@@ -10,7 +10,8 @@ import pytest
 
 from tokentape.core.errors import StoreUnavailable
 from tokentape.hub import Hub
-from tokentape.hub.presence import Change, Roster
+from tokentape.hub.members import Change
+from tokentape.hub.presence import Roster
 from tokentape.stores.base import Member
 from tokentape.stores.memory import MemoryStore
 
@@ -61,7 +62,7 @@ class Instance:
     async def looked(self) -> None:
         """Waits until it knows who was there before."""
         async with asyncio.timeout(PATIENCE):
-            while not self.roster._views["room"]._looked:  # noqa: ASYNC110 - nobody is told
+            while not self.roster._views["room"].looked:  # noqa: ASYNC110 - nobody is told
                 await asyncio.sleep(0.01)
 
     def kill(self) -> None:

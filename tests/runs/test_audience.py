@@ -157,6 +157,38 @@ async def test_an_instance_that_drains_leaves_its_watchers_time_to_come_back(pai
     await until(lambda: ended(one, info))
 
 
+async def test_the_grace_begins_when_the_last_one_leaves_also_if_he_came_unnoticed(pair, store, monkeypatch):
+    one, two = pair
+    info = await one.start(grace=1.5)
+    two.learn(info)
+    with monkeypatch.context() as deaf:
+        deaf.setattr(store, "broadcast", lambda *_: None)
+        watching = two.watching(info)
+        await watching.__aenter__()
+        await until(lambda: two.runs._audience._said)
+    # The wait that had begun for want of news comes to its end, and to nothing, before he leaves.
+    await asyncio.sleep(2.5)
+    left = time.monotonic()
+    await watching.__aexit__(None, None, None)
+    await until(lambda: ended(one, info))
+    assert time.monotonic() - left >= 1.4
+
+
+async def test_coming_and_going_quickly_ends_up_with_the_truth(pair):
+    one, two = pair
+    info = await one.start(grace=60)
+    two.learn(info)
+    for _ in range(30):
+        async with two.watching(info):
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    async with two.watching(info):
+        await until(lambda: one.channels.roster.known(f"$audience/{info.stream}"))
+        await asyncio.sleep(0.1)
+        assert len(await told(one, info)) == 1
+    await until(lambda: not one.channels.roster.known(f"$audience/{info.stream}"))
+
+
 async def test_a_lost_word_is_not_the_end_of_a_run(pair, store, monkeypatch):
     """The store is asked before a run is stopped."""
     one, two = pair

@@ -17,7 +17,8 @@ from tokentape.core.events import Event, check_stream_name, check_type, encode_e
 from tokentape.core.merge import Entry, entries
 from tokentape.core.transcript import Message, Transcript
 from tokentape.hub.hub import Hub
-from tokentape.hub.presence import Change, Roster
+from tokentape.hub.members import Change
+from tokentape.hub.presence import Roster
 from tokentape.stores.base import Append, Member, Retention, StreamConfig, StreamInfo
 
 MAX_EVENT: Final = 262_144

@@ -1,13 +1,12 @@
 """Who is present, over all processes of a store: kept alive from here, and followed for those who are told here.
 
-A member is present as long as one process says so. What a process says of a member is an entry of its own in the store,
+A member is present as long as one process says so. What a process says of a member is a word of its own in the store,
 with an end; so a process that is killed takes along nobody who is also present elsewhere, and whoever was present only
-there is gone when the entry has run out.
+there is gone when the word has run out.
 
 Laws:
 - the store is the truth; news between processes (`Hub.tell`) make it known at once, and may be lost;
-- each change is told once here, whether news brought it or a look at the store;
-- a look never undoes news that came while it was under way;
+- whatever was lost is found by a look at the store, and each change is told once here (`hub.members`);
 - work is bounded by what is followed here: a process that follows nothing drops the news unread.
 """
 
@@ -19,12 +18,13 @@ import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from functools import partial
 from itertools import islice
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
 from tokentape.core.errors import BadRequest, TokentapeError
 from tokentape.hub.hub import Hub
+from tokentape.hub.members import Change, Key, Membership, News, Word, decode_news, encode_news, merged
 from tokentape.stores.base import Member, Presence
 
 _log = logging.getLogger(__name__)
@@ -36,124 +36,6 @@ LOOK_SECONDS: Final = 5.0
 AT_ONCE: Final = 16
 """Calls of the store under way."""
 _TOPIC: Final = "$here/"
-
-
-_Action = Literal["join", "update", "leave", "here"]
-
-
-class Change(NamedTuple):
-    """What has become of a member."""
-
-    action: Literal["join", "update", "leave"]
-    member: Member
-
-
-class _Key(NamedTuple):
-    """Whose entry it is: a member, as one process knows it."""
-
-    member_id: str
-    instance: str
-
-
-class _Entry(NamedTuple):
-    """What a process says: since when, in milliseconds, and the member's data."""
-
-    at: int
-    data: Any
-
-
-class _News(msgspec.Struct, frozen=True, array_like=True):
-    """What one process tells all; `here` repeats what was said before."""
-
-    key: _Key
-    action: _Action
-    entry: _Entry | None
-
-
-_encode: Final = msgspec.json.Encoder().encode
-_news: Final = msgspec.json.Decoder(_News).decode
-
-
-class _View:
-    """What this process knows of one stream that is followed here."""
-
-    def __init__(self, tell: Callable[[Change], None]) -> None:
-        self._tell = tell
-        self._entries: dict[str, dict[str, _Entry]] = {}
-        self._looked = False
-        # Those whom the first look found: known, but not told, since whoever is told here may have come after them.
-        self._quiet: set[_Key] = set()
-        # Those who have left before it.
-        self._gone: dict[str, None] = {}
-        self._touched: set[_Key] = set()
-
-    def __bool__(self) -> bool:
-        return bool(self._entries)
-
-    def members(self) -> list[Member]:
-        """Who is present, in the order in which that became known."""
-        return [Member(member_id, max(said.values(), key=_at).data) for member_id, said in self._entries.items()]
-
-    def hear(self, news: _News) -> None:
-        """Takes news."""
-        key, entry = news.key, news.entry
-        self._touched.add(key)
-        change = self._put(key, entry)
-        if not self._looked:
-            # Who was there before is not known yet, so it is the news themselves that say what has changed.
-            if entry is None:
-                if change is None:
-                    self._gone[key.member_id] = None
-            elif news.action == "here":
-                self._quiet.add(key)
-                return
-            elif news.action != "leave":
-                change = Change(news.action, Member(key.member_id, entry.data))
-        elif change is None and entry is not None and news.action == "join" and key in self._quiet:
-            change = Change("join", Member(key.member_id, entry.data))  # the first look was ahead of the news
-        self._quiet.discard(key)
-        if change is not None:
-            self._tell(change)
-
-    def begin_look(self) -> None:
-        """The store is about to be asked."""
-        self._touched.clear()
-
-    def end_look(self, found: dict[_Key, _Entry]) -> None:
-        """What the store said."""
-        known = {_Key(member, by) for member, said in self._entries.items() for by in said}
-        first, self._looked = not self._looked, True
-        for key in {**dict.fromkeys(known), **found}:
-            if key in self._touched:
-                continue
-            change = self._put(key, found.get(key))
-            if first and key not in known:
-                self._quiet.add(key)
-            elif change is not None:
-                self._quiet.discard(key)
-                self._tell(change)
-        for member_id in self._gone:
-            if member_id not in self._entries:
-                self._tell(Change("leave", Member(member_id, None)))
-        self._gone.clear()
-
-    def _put(self, key: _Key, entry: _Entry | None) -> Change | None:
-        said = self._entries.get(key.member_id, {})
-        before = max(said.values(), key=_at, default=None)
-        if entry is None:
-            said.pop(key.instance, None)
-        else:
-            said[key.instance] = entry
-        after = max(said.values(), key=_at, default=None)
-        if said:
-            self._entries[key.member_id] = said
-        else:
-            self._entries.pop(key.member_id, None)
-        if before is None:
-            return Change("join", Member(key.member_id, after.data)) if after is not None else None
-        if after is None:
-            return Change("leave", Member(key.member_id, before.data))
-        return Change("update", Member(key.member_id, after.data)) if after != before else None
 
 
 class Roster:
@@ -176,8 +58,8 @@ class Roster:
         self._now = now
         self._last = 0
         self._complained = False
-        self._mine: dict[tuple[str, str], _Entry] = {}
-        self._views: dict[str, _View] = {}
+        self._mine: dict[tuple[str, str], Word] = {}
+        self._views: dict[str, Membership] = {}
         self._due: dict[str, None] = {}
         self._something_due = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
@@ -194,61 +76,64 @@ class Roster:
         """Makes somebody present, or changes their data."""
         # Each change has a time of its own: it tells the newer from the older.
         self._last = max(self._last + 1, int(self._now() * 1000))
-        entry = _Entry(self._last, member.data)
-        new = await self._say(stream, member.id, entry)
-        self._mine[stream, member.id] = entry
+        word = Word(self._last, member.data)
+        new = await self._say(stream, member.id, word)
+        self._mine[stream, member.id] = word
         if self._keeper is None or self._keeper.done():
             self._keeper = asyncio.get_running_loop().create_task(self._keep(), name="tokentape-presence")
-        self._spread(stream, member.id, "join" if new else "update", entry)
+        self._spread(stream, News(self._key(member.id), "join" if new else "update", word))
 
     async def untrack(self, stream: str, member_id: str) -> None:
         """Makes somebody absent, as far as this process goes."""
         if self._mine.pop((stream, member_id), None) is None:
             return
         if await self._store.untrack(stream, f"{self.instance} {member_id}"):
-            self._spread(stream, member_id, "leave", None)
+            self._spread(stream, News(self._key(member_id), "leave", None))
 
     def abandon(self, stream: str, member_id: str) -> None:
         """Keeps somebody no longer: they are absent when their time has run out, and not before."""
         self._mine.pop((stream, member_id), None)
 
-    async def _say(self, stream: str, member_id: str, entry: _Entry) -> bool:
-        member = Member(f"{self.instance} {member_id}", [entry.at, entry.data])
+    async def _say(self, stream: str, member_id: str, word: Word) -> bool:
+        member = Member(f"{self.instance} {member_id}", [word.at, word.data])
         return await self._store.track(stream, member, seconds=self._life)
 
-    def _spread(self, stream: str, member_id: str, action: _Action, entry: _Entry | None) -> None:
-        self._hub.tell(_TOPIC + stream, _encode(_News(_Key(member_id, self.instance), action, entry)))
+    def _spread(self, stream: str, news: News) -> None:
+        self._hub.tell(_TOPIC + stream, encode_news(news))
+
+    def _key(self, member_id: str) -> Key:
+        return Key(member_id, self.instance)
 
     async def _keep(self) -> None:
         while self._mine:
             await asyncio.sleep(self._life / 3)
-            await _in_turns(self._renew(*place, entry) for place, entry in tuple(self._mine.items()))
+            await _in_turns(self._renew(*place, word) for place, word in tuple(self._mine.items()))
 
-    async def _renew(self, stream: str, member_id: str, entry: _Entry) -> None:
+    async def _renew(self, stream: str, member_id: str, word: Word) -> None:
         try:
-            new = await self._say(stream, member_id, entry)
+            new = await self._say(stream, member_id, word)
             if (stream, member_id) not in self._mine:
-                # Gone meanwhile, and this has brought the entry back.
+                # Gone meanwhile, and this has brought the word back.
                 await self._store.untrack(stream, f"{self.instance} {member_id}")
                 return
         except TokentapeError as error:
             self._complain(error)
             return
         # Again, for whoever has not heard it the first time.
-        self._spread(stream, member_id, "join" if new else "here", entry)
+        self._spread(stream, News(self._key(member_id), "join" if new else "here", word))
 
     # Those whom it follows
 
     async def members(self, stream: str) -> list[Member]:
         """Who is present, in the order of arrival; asks the store."""
-        found: dict[str, dict[str, _Entry]] = {}
-        for key, entry in (await self._look_up(stream)).items():
-            found.setdefault(key.member_id, {})[key.instance] = entry
-        return [Member(member_id, max(said.values(), key=_at).data) for member_id, said in found.items()]
+        found: dict[str, dict[str, Word]] = {}
+        for key, word in (await self._look_up(stream)).items():
+            found.setdefault(key.member_id, {})[key.instance] = word
+        return merged(found)
 
     def follow(self, stream: str, tell: Callable[[Change], None]) -> None:
         """Calls back at each change from now on; who is there already is not told."""
-        self._views[stream] = _View(tell)
+        self._views[stream] = Membership(tell)
         self._hub.hear(_TOPIC + stream, partial(self._hear, stream))
         self._look_at([stream])
 
@@ -269,7 +154,7 @@ class Roster:
 
     def _hear(self, stream: str, record: bytes) -> None:
         try:
-            news = _news(record)
+            news = decode_news(record)
         except msgspec.DecodeError as error:
             _log.warning("news of who is on %s cannot be read: %s", stream, error)
             return
@@ -290,7 +175,7 @@ class Roster:
                     await self._something_due.wait()
             except TimeoutError:
                 everything = loop.time() + self._look_seconds
-                self._due.update((stream, None) for stream, view in self._views.items() if view)
+                self._due.update((stream, None) for stream, view in self._views.items() if view or not view.looked)
             self._something_due.clear()
             due, self._due = self._due, {}
             await _in_turns(self._look(stream) for stream in due)
@@ -299,15 +184,16 @@ class Roster:
         view = self._views.get(stream)
         if view is None:
             return
+        found = None
         view.begin_look()
         try:
             found = await self._look_up(stream)
+            self._complained = False
         except TokentapeError as error:
             self._complain(error)
-            return
-        self._complained = False
-        if self._views.get(stream) is view:
-            view.end_look(found)
+        finally:
+            if self._views.get(stream) is view:
+                view.end_look(found)
 
     def _complain(self, error: TokentapeError) -> None:
         # Once, and not for each stream every few seconds.
@@ -315,11 +201,11 @@ class Roster:
             self._complained = True
             _log.warning("who is present cannot be kept up to date: %s", error)
 
-    async def _look_up(self, stream: str) -> dict[_Key, _Entry]:
-        found: dict[_Key, _Entry] = {}
+    async def _look_up(self, stream: str) -> dict[Key, Word]:
+        found: dict[Key, Word] = {}
         for member in await self._store.members(stream):
             instance, _, member_id = member.id.partition(" ")
-            found[_Key(member_id, instance)] = _Entry(*member.data)
+            found[Key(member_id, instance)] = Word(*member.data)
         return found
 
     async def aclose(self) -> None:
@@ -343,10 +229,6 @@ class Roster:
         if isinstance(self._hub.store, Presence):
             return self._hub.store
         raise BadRequest("This store cannot keep presence.")
-
-
-def _at(entry: _Entry) -> int:
-    return entry.at
 
 
 async def _in_turns(work: Iterable[Coroutine[Any, Any, None]]) -> None:

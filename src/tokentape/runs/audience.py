@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 from tokentape.core.errors import TokentapeError
 from tokentape.hub import Hub
@@ -21,6 +21,8 @@ from tokentape.runs.request import RunInfo
 from tokentape.stores.base import Member
 
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _TOPIC: Final = "$audience/"
 RETRY_SECONDS: Final = 1.0
@@ -34,9 +36,10 @@ class Audience:
         self._hub = hub
         self._roster = roster
         self._stop = stop
-        # Those that live, of all instances: by stream, each with its grace in seconds.
-        self._graces: dict[str, dict[str, float]] = {}
-        self._executed: dict[str, str] = {}
+        # By stream: the runs of this process, each with its grace in seconds, and those of other instances.
+        self._here: dict[str, dict[str, float]] = {}
+        self._elsewhere: dict[str, dict[str, None]] = {}
+        self._streams: dict[str, str] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._checks: dict[str, asyncio.Task[None]] = {}
         # Streams of which the store knows that we have watchers, and those of which that may have changed.
@@ -48,44 +51,39 @@ class Audience:
 
     def learn(self, info: RunInfo) -> None:
         """Takes a change of a run of any instance."""
-        if info.stop_after is None or info.id in self._executed:
+        if info.stop_after is None or info.id in self._streams:
             return
         if info.state == "done":
-            self._drop(info.id, info.stream)
+            _remove(self._elsewhere, info.stream, info.id)
         else:
-            self._graces.setdefault(info.stream, {})[info.id] = info.stop_after
+            self._elsewhere.setdefault(info.stream, {})[info.id] = None
         self._say(info.stream)
 
     def expect(self, run_id: str, stream: str, seconds: float) -> None:
         """Begins to look after a run of this process; its grace period counts from now, until somebody watches."""
-        self._graces.setdefault(stream, {})[run_id] = seconds
-        if stream not in self._executed.values() and self._roster.possible:
+        if stream not in self._here and self._roster.possible:
             self._roster.follow(_TOPIC + stream, lambda _change: self._consider(stream))
-        self._executed[run_id] = stream
+        self._here.setdefault(stream, {})[run_id] = seconds
+        self._streams[run_id] = stream
+        _remove(self._elsewhere, stream, run_id)
         self._say(stream)
-        self._consider(stream)
+        self._wait_if_lonely(run_id, stream)
 
     def forget(self, run_id: str) -> None:
-        """The run has ended."""
-        stream = self._executed.pop(run_id, None)
+        """The run has ended, or goes on elsewhere."""
+        stream = self._streams.pop(run_id, None)
         if stream is None:
             return
-        if stream not in self._executed.values():
+        _remove(self._here, stream, run_id)
+        if stream not in self._here:
             self._roster.unfollow(_TOPIC + stream)
-        self._drop(run_id, stream)
         self._cancel(run_id)
         self._say(stream)
-
-    def _drop(self, run_id: str, stream: str) -> None:
-        graces = self._graces.get(stream, {})
-        graces.pop(run_id, None)
-        if not graces:
-            self._graces.pop(stream, None)
 
     # Whom this process has
 
     def _audience(self, stream: str, _count: int) -> None:
-        if stream in self._graces:
+        if stream in self._here or stream in self._elsewhere:
             self._say(stream)
             self._consider(stream)
 
@@ -97,7 +95,7 @@ class Audience:
             self._speaker = asyncio.get_running_loop().create_task(self._speak(), name="tokentape-audience")
 
     def _has_watchers(self, stream: str) -> bool:
-        return stream in self._graces and self._hub.audience(stream) > 0
+        return (stream in self._here or stream in self._elsewhere) and self._hub.audience(stream) > 0
 
     async def _speak(self) -> None:
         # One after the other, and what is true when its turn comes: so nothing is overtaken.
@@ -115,26 +113,28 @@ class Audience:
                 _log.warning("whether %s is watched here could not be said yet: %s", stream, error)
                 self._changed_here[stream] = None
                 await asyncio.sleep(RETRY_SECONDS)
+            else:
+                self._say(stream)  # what has changed meanwhile
 
     # Whom anybody has
 
     def _consider(self, stream: str) -> None:
-        """Begins or ends the wait for each run of this process on the stream."""
-        watched = self._hub.audience(stream) > 0 or self._others(self._roster.known(_TOPIC + stream))
-        for run_id in [run_id for run_id, its_stream in self._executed.items() if its_stream == stream]:
-            if watched:
-                self._cancel(run_id)
-            elif run_id not in self._timers and run_id not in self._checks:
-                self._wait(run_id)
+        """Somebody came or went: for each run of this process on the stream the wait is over, or begins anew."""
+        for run_id in self._here.get(stream, ()):
+            self._cancel(run_id)
+            self._wait_if_lonely(run_id, stream)
+
+    def _wait_if_lonely(self, run_id: str, stream: str) -> None:
+        if self._hub.audience(stream) == 0 and not self._others(self._roster.known(_TOPIC + stream)):
+            self._wait(run_id, stream)
 
     def _others(self, members: list[Member]) -> bool:
         # What we have said ourselves may be out of date.
         return any(member.id != self._roster.instance for member in members)
 
-    def _wait(self, run_id: str, *, at_least: float = 0) -> None:
-        stream = self._executed[run_id]
-        seconds = max(at_least, self._graces[stream][run_id])
-        self._timers[run_id] = asyncio.get_running_loop().call_later(seconds, self._check, run_id)
+    def _wait(self, run_id: str, stream: str, *, at_least: float = 0) -> None:
+        seconds = max(at_least, self._here[stream][run_id])
+        self._timers[run_id] = asyncio.get_running_loop().call_later(seconds, self._check, run_id, stream)
 
     def _cancel(self, run_id: str) -> None:
         timer, check = self._timers.pop(run_id, None), self._checks.pop(run_id, None)
@@ -143,26 +143,27 @@ class Audience:
         if check is not None:
             check.cancel()
 
-    def _check(self, run_id: str) -> None:
+    def _check(self, run_id: str, stream: str) -> None:
         del self._timers[run_id]
         if not self._roster.possible:
             self._stop(run_id)
             return
-        task = asyncio.get_running_loop().create_task(self._look_and_stop(run_id), name=f"tokentape-audience-{run_id}")
+        task = asyncio.get_running_loop().create_task(
+            self._look_and_stop(run_id, stream), name=f"tokentape-audience-{run_id}"
+        )
         self._checks[run_id] = task
         task.add_done_callback(partial(self._checked, run_id))
 
-    async def _look_and_stop(self, run_id: str) -> None:
+    async def _look_and_stop(self, run_id: str, stream: str) -> None:
         """Asks the store itself before a run is stopped: news of a watcher elsewhere may have been lost."""
-        stream = self._executed[run_id]
         try:
             watched = self._others(await self._roster.members(_TOPIC + stream))
         except TokentapeError as error:
             _log.warning("whether run %s is watched elsewhere cannot be told yet: %s", run_id, error)
-            self._wait(run_id, at_least=RETRY_SECONDS)
+            self._wait(run_id, stream, at_least=RETRY_SECONDS)
             return
         if watched:
-            self._wait(run_id, at_least=RETRY_SECONDS)
+            self._wait(run_id, stream, at_least=RETRY_SECONDS)
         else:
             self._stop(run_id)
 
@@ -173,10 +174,17 @@ class Audience:
     async def aclose(self) -> None:
         """Says nothing more. Watchers of this process are on their way elsewhere: what was said of them runs out."""
         self._closed = True
-        for run_id in tuple(self._executed):
+        for run_id in (*self._timers, *self._checks):
             self._cancel(run_id)
         if self._speaker is not None:
             self._speaker.cancel()
             await asyncio.gather(self._speaker, return_exceptions=True)
         for stream in self._said:
             self._roster.abandon(_TOPIC + stream, self._roster.instance)
+
+
+def _remove(runs: dict[str, dict[str, T]], stream: str, run_id: str) -> None:
+    found = runs.get(stream, {})
+    found.pop(run_id, None)
+    if not found:
+        runs.pop(stream, None)

@@ -13,7 +13,8 @@ from typing import Any, Final
 
 import msgspec
 
-from tokentape.hub.presence import Change, Roster
+from tokentape.hub.members import Change
+from tokentape.hub.presence import Roster
 from tokentape.server.config import ServerConfig, settings_of
 from tokentape.stores.base import Member
 
