@@ -70,6 +70,9 @@ class Instance:
         for task in (self.roster._keeper, self.roster._looker):
             if task is not None:
                 task.cancel()
+        self.roster._closed = True
+        if self.roster._next is not None:
+            self.roster._next.cancel()
         self.roster._mine.clear()
 
     async def aclose(self) -> None:
@@ -238,4 +241,6 @@ async def test_nothing_is_at_work_when_nobody_is_here_and_nothing_is_followed(th
     one.roster.unfollow("room")
     async with asyncio.timeout(PATIENCE):
         await asyncio.gather(one.roster._keeper, one.roster._looker)
+        while one.roster._next is not None:  # noqa: ASYNC110 - nobody is told
+            await asyncio.sleep(0.05)
     assert not one.hub._hearers

@@ -61,7 +61,8 @@ class Roster:
         self._mine: dict[tuple[str, str], Word] = {}
         self._views: dict[str, Membership] = {}
         self._due: dict[str, None] = {}
-        self._something_due = asyncio.Event()
+        self._next: asyncio.TimerHandle | None = None
+        self._closed = False
         self._keeper: asyncio.Task[None] | None = None
         self._looker: asyncio.Task[None] | None = None
 
@@ -158,27 +159,35 @@ class Roster:
         except msgspec.DecodeError as error:
             _log.warning("news of who is on %s cannot be read: %s", stream, error)
             return
-        self._views[stream].hear(news)
+        view = self._views[stream]
+        view.hear(news)
+        if view:
+            self._look_later()
 
     def _look_at(self, streams: Iterable[str]) -> None:
         self._due.update(dict.fromkeys(streams))
-        self._something_due.set()
         if self._looker is None or self._looker.done():
-            self._looker = asyncio.get_running_loop().create_task(self._look_now_and_then(), name="tokentape-roster")
+            self._looker = asyncio.get_running_loop().create_task(self._look_at_due(), name="tokentape-roster")
 
-    async def _look_now_and_then(self) -> None:
-        loop = asyncio.get_running_loop()
-        everything = loop.time() + self._look_seconds
-        while self._views:
-            try:
-                async with asyncio.timeout_at(everything):
-                    await self._something_due.wait()
-            except TimeoutError:
-                everything = loop.time() + self._look_seconds
-                self._due.update((stream, None) for stream, view in self._views.items() if view or not view.looked)
-            self._something_due.clear()
+    async def _look_at_due(self) -> None:
+        while self._due:
             due, self._due = self._due, {}
             await _in_turns(self._look(stream) for stream in due)
+        if self._worth_looking():
+            self._look_later()
+
+    def _look_later(self) -> None:
+        # A timer and no task: most channels have watchers, and no members.
+        if self._next is None and not self._closed:
+            self._next = asyncio.get_running_loop().call_later(self._look_seconds, self._look_again)
+
+    def _look_again(self) -> None:
+        self._next = None
+        if streams := self._worth_looking():
+            self._look_at(streams)
+
+    def _worth_looking(self) -> list[str]:
+        return [stream for stream, view in self._views.items() if view or not view.looked]
 
     async def _look(self, stream: str) -> None:
         view = self._views.get(stream)
@@ -210,6 +219,9 @@ class Roster:
 
     async def aclose(self) -> None:
         """Lets go of everybody who came through this process."""
+        self._closed = True
+        if self._next is not None:
+            self._next.cancel()
         tasks = [task for task in (self._keeper, self._looker) if task is not None]
         for task in tasks:
             task.cancel()
