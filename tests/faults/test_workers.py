@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from cutting import Seen, cut_sse
 from fleet import Fleet, Program, fleet, kinds
 
 WORKERS = {"TOKENTAPE_RUNS_EXECUTE": "workers"}
@@ -117,6 +118,20 @@ async def test_a_worker_that_ends_hands_over_and_finishes(tmp_path: Path) -> Non
 async def _start_late(server: Program) -> dict:
     await asyncio.sleep(0.3)
     return await server.start_run(tokens=5)
+
+
+@pytest.mark.timeout(120)
+async def test_row_26_watchers_at_a_server_keep_a_run_of_a_worker_alive(tmp_path: Path) -> None:
+    async with fleet(tmp_path) as made:
+        server, _ = await started(made, workers=1)
+        run = await server.start_run(tokens=100_000, on_no_watchers={"stop_after": 5})
+        seen = Seen()
+        watching = asyncio.create_task(cut_sse(server.port, f"/v1/runs/{run['id']}/events", seen, budget=100_000_000))
+        await asyncio.sleep(8)
+        assert (await server.run(run["id"]))["state"] == "running"
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        assert (await server.until(run["id"], state="done"))["reason"] == "stopped"
 
 
 @pytest.mark.timeout(120)

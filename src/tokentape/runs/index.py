@@ -8,7 +8,7 @@ A stop is a record, too, and as final as an end: no attempt of that run begins a
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import msgspec
@@ -33,6 +33,8 @@ class RunIndex:
         self._queued: dict[str, None] = {}
         self._stops: OrderedDict[str, str] = OrderedDict()
         self._limit = limit
+        self.on_change: Callable[[RunInfo], None] = lambda _info: None
+        """Called with each change that is applied."""
 
     def apply(self, info: RunInfo) -> None:
         known = self._runs.get(info.id)
@@ -43,6 +45,7 @@ class RunIndex:
         _keep(self._queued, info.id, wanted=info.state == "queued")
         if info.state == "done":
             self._stops.pop(info.id, None)
+        self.on_change(info)
         if len(self._runs) > self._limit:
             self._forget()
 

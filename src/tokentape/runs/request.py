@@ -105,6 +105,8 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """It grows when the run is given to another process, and goes before the state: a second attempt is news."""
     queue: str = ""
     """Where it waits, or waited, for a worker; empty when the process that took it executes it, too."""
+    stop_after: float | None = None
+    """It is stopped when nobody has watched it for so many seconds."""
     key: str | None = None
     """The idempotency key, with a digest of the request that it was first used for."""
     digest: str | None = None

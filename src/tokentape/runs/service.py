@@ -24,7 +24,7 @@ from tokentape.runs.jobs import QUEUE, Jobs
 from tokentape.runs.orders import Orders
 from tokentape.runs.positions import Positions
 from tokentape.runs.registry import Registry
-from tokentape.runs.request import RunInfo, RunRequest, State
+from tokentape.runs.request import RunInfo, RunRequest, State, StopAfter
 from tokentape.runs.runner import Attempt
 from tokentape.runs.taking import Taker
 from tokentape.runs.worker import Worker
@@ -83,7 +83,7 @@ class Runs:
         self._registry.on_stop = self._stopped_elsewhere
         self._orders = Orders(hub.store, now=now)
         self._jobs = Jobs(hub.store, lease=lease)
-        self._audience = Audience(hub, self._lonely)
+        self._audience = Audience(hub, channels.roster, self._lonely)
         self._executor = Executor(
             hub,
             models,
@@ -102,6 +102,7 @@ class Runs:
         )
         self._positions = Positions(hub, self._registry.index, self._jobs, now=now)
         self._worker: Worker | None = None
+        self._registry.index.on_change = self._audience.learn
 
     async def open(self) -> None:
         """Learns what is known of runs, and sees to those that a dead process left behind.
@@ -167,6 +168,7 @@ class Runs:
             replaces=request.replaces,
             on_crash=request.on_crash,
             queue=queue,
+            stop_after=request.on_no_watchers.stop_after if isinstance(request.on_no_watchers, StopAfter) else None,
             key=key,
             digest=hashlib.sha256(msgspec.json.encode(request)).hexdigest() if key is not None else None,
         )
@@ -339,6 +341,7 @@ class Runs:
     async def _close(self) -> None:
         await self._taker.aclose()
         await self._positions.aclose()
+        await self._audience.aclose()
         await self._custody.aclose()
         await self._registry.aclose()
 

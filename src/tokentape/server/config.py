@@ -26,6 +26,8 @@ CATALOG_TABLES: Final = frozenset({"models", "providers"})
 
 MAX_LEASE: Final = 3600
 """Seconds for which nobody would notice that a process has died."""
+MAX_WORKERS: Final = 256
+
 _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s,*]+", re.ASCII)
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]", re.ASCII)
 
@@ -141,8 +143,12 @@ class ServerConfig(_Section, frozen=True, kw_only=True):
     store: str = "sqlite:///tokentape.db"
     hosts: tuple[str, ...] = ()
     """Names under which an open server may be addressed, besides those of loopback."""
+    workers: int = 1
+    """Server processes on the one address; more than one needs a store that processes can share."""
+    shutdown_delay: Seconds = Seconds(0)
+    """How long a server that is told to end goes on as before, but not ready, so that load balancers notice."""
     shutdown_grace: Seconds = Seconds(20)
-    """What running generations get when the server is told to end."""
+    """What running generations get after that."""
     runs: RunsConfig = RunsConfig()
     limits: Limits = Limits()
     retention: RetentionConfig = RetentionConfig()
@@ -154,6 +160,8 @@ class ServerConfig(_Section, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65_535:
             raise ValueError(f"port is from 0 to 65535, not {self.port}")
+        if not 1 <= self.workers <= MAX_WORKERS:
+            raise ValueError(f"workers is from 1 to {MAX_WORKERS}, not {self.workers}")
         for host in self.hosts:
             if not _HOST.fullmatch(host):
                 raise ValueError(f"{host!r:.80} in hosts is not the name of a host")
@@ -226,6 +234,15 @@ def _flatten(table: Mapping[str, Any], kind: type[msgspec.Struct], prefix: str =
                 f"`{prefix}{name}` in tokentape.toml is a table; write [{prefix}{name}] on a line of its own."
             )
     return flat
+
+
+def settings_of(config: ServerConfig) -> Iterator[tuple[str, Any]]:
+    """Every setting with its value, by its dotted name."""
+    for name in _SETTINGS:
+        value: Any = config
+        for part in name.split("."):
+            value = getattr(value, part)
+        yield name, value
 
 
 _SETTINGS: Final = tuple(_names(ServerConfig))

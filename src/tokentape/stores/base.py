@@ -222,6 +222,30 @@ class Notifying(Protocol):
         ...
 
 
+MAX_BROADCAST: Final = 262_144
+"""Bytes of one broadcast: the same as of an event."""
+
+
+@runtime_checkable
+class Broadcasting(Protocol):
+    """Capability: tells all processes of a store what nobody needs later.
+
+    It is stored nowhere, and told at most once. What one process tells of one stream MUST be heard in that order, as
+    far as it is heard: it MAY be lost. The stream need not exist.
+    """
+
+    def broadcast(self, stream: str, record: bytes) -> None:
+        """Tells every listener of every process: those of this one before it returns. It MUST NOT wait for others.
+
+        Raises `TooLarge` for a record of more than `MAX_BROADCAST` bytes.
+        """
+        ...
+
+    def listen(self, hearer: Callable[[str, bytes], None]) -> Callable[[], None]:
+        """Calls back, in the running event loop, with each stream and record; returns what ends that."""
+        ...
+
+
 class LeaseInfo(NamedTuple):
     """A lease. `token` grows with every acquisition of that name; `value` says what it is for."""
 

@@ -11,6 +11,7 @@ from typing import Self
 
 from tokentape.core.errors import TokentapeError
 from tokentape.stores.base import Append, Appended, Fence, LeaseInfo, Page, Standing, StreamConfig, StreamInfo
+from tokentape.stores.broadcast import Hearers, LocalBroadcast
 from tokentape.stores.leases import LeaseTable
 from tokentape.stores.log import (
     Head,
@@ -62,8 +63,8 @@ class _Stream(Head):
             del self.keys[key]
 
 
-class MemoryStore(LocalPresence, LocalQueues):
-    """Streams in this process's memory, with listing, notification, leases, presence and queues.
+class MemoryStore(LocalPresence, LocalQueues, LocalBroadcast):
+    """Streams in this process's memory, with listing, notification, broadcasts, leases, presence and queues.
 
     Accepted records survive nothing: not the end of the process, not even a crash. Memory is bounded by
     the streams' own retention only. It belongs to one event loop.
@@ -75,6 +76,7 @@ class MemoryStore(LocalPresence, LocalQueues):
         LocalPresence.__init__(self, monotonic)
         LocalQueues.__init__(self, monotonic)
         self._clock = Clock(now, monotonic)
+        self._hearers = Hearers()
         self._streams: dict[str, _Stream] = {}
         self._leases = LeaseTable(monotonic)
         self._listeners: dict[Callable[[Standing], None], None] = {}

@@ -6,10 +6,12 @@ import asyncio
 
 import pytest
 
-from tokentape.core.errors import Fenced, TokentapeError
+from tokentape.core.errors import Fenced, StreamNotFound, TokentapeError, TooLarge
 from tokentape.stores.base import (
+    MAX_BROADCAST,
     Append,
     Appended,
+    Broadcasting,
     Fence,
     Leasing,
     Listing,
@@ -36,6 +38,10 @@ def listing(store: Store) -> Listing:
 
 def notifying(store: Store) -> Notifying:
     return store if isinstance(store, Notifying) else pytest.skip("this store does not tell")
+
+
+def broadcasting(store: Store) -> Broadcasting:
+    return store if isinstance(store, Broadcasting) else pytest.skip("this store does not broadcast")
 
 
 def leasing(store: Store) -> Leasing:
@@ -252,6 +258,46 @@ class CapabilityContract:
         assert await leases.acquire("run", "you", seconds=10) is None
         clock.advance(2)
         assert await leases.acquire("run", "you", seconds=10) is not None
+
+    async def test_a_broadcast_is_heard_at_once_and_once_by_everybody_here(self, store: Store) -> None:
+        teller = broadcasting(store)
+        heard: list[tuple[str, bytes]] = []
+        others: list[tuple[str, bytes]] = []
+        forget = teller.listen(lambda stream, record: heard.append((stream, record)))
+        teller.listen(lambda stream, record: others.append((stream, record)))
+        told = [("room", b"%d" % number) for number in range(50)] + [("a name/with } and \n in it", b"\xff \x00")]
+        for stream, record in told:
+            teller.broadcast(stream, record)
+        assert heard == others == told
+        forget()
+        teller.broadcast("room", b"more")
+        await asyncio.sleep(0.1)  # a second copy would come by now
+        assert heard == told
+        assert others == [*told, ("room", b"more")]
+
+    async def test_a_broadcast_is_kept_nowhere_and_may_not_be_too_large(self, store: Store) -> None:
+        teller = broadcasting(store)
+        heard: list[bytes] = []
+        teller.broadcast("room", b"before")
+        teller.listen(lambda _stream, record: heard.append(record))
+        teller.broadcast("room", b"x" * MAX_BROADCAST)
+        with pytest.raises(TooLarge):
+            teller.broadcast("room", b"x" * (MAX_BROADCAST + 1))
+        assert [len(record) for record in heard] == [MAX_BROADCAST]
+        with pytest.raises(StreamNotFound):
+            await store.info("room")
+
+    async def test_a_hearer_that_fails_does_not_keep_others_from_hearing(self, store: Store) -> None:
+        teller = broadcasting(store)
+        heard: list[bytes] = []
+
+        def fails(_stream: str, _record: bytes) -> None:
+            raise RuntimeError("no")
+
+        teller.listen(fails)
+        teller.listen(lambda _stream, record: heard.append(record))
+        teller.broadcast("room", b"1")
+        assert heard == [b"1"]
 
     async def test_members_come_and_go(self, store: Store) -> None:
         here = presence(store)

@@ -57,6 +57,8 @@ class RunAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """More than 1 once it was restarted, or handed over."""
     position: int | None = None
     """How many runs stand before it, while it waits."""
+    stop_after: float | None = None
+    """Seconds without a watcher after which it is stopped; without it, it goes on."""
 
 
 class RunList(msgspec.Struct, frozen=True):

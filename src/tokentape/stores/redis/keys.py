@@ -16,6 +16,8 @@ class Keys:
         """The last fencing token."""
         self.channel = f"{prefix}wake:{db}"
         """Where wake-ups are published. Channels know no databases, so the number is part of the name."""
+        self.broadcasts = f"{prefix}live:{db}"
+        """Where broadcasts are."""
 
     def stream(self, name: str) -> tuple[str, str, str, str]:
         """State, log, keys and producers of a stream, in the order that the scripts expect."""

@@ -17,7 +17,9 @@ from redis.exceptions import RedisClusterException, RedisError
 
 from tokentape.core.errors import CursorGone, StreamExists, TokentapeError
 from tokentape.stores.base import Append, Appended, Page, Standing, StreamConfig, StreamInfo
+from tokentape.stores.broadcast import Hearer, Hearers
 from tokentape.stores.log import fresh_epoch, not_found, plain_config
+from tokentape.stores.redis.broadcast import Broadcaster
 from tokentape.stores.redis.entries import FUTURE, NOT_FOUND, TRIMMED, Entry
 from tokentape.stores.redis.index import Index
 from tokentape.stores.redis.keys import Keys
@@ -79,6 +81,7 @@ class RedisStore(RedisLeases, RedisPresence, RedisQueues):
         self._clock = Clock(now, monotonic) if now is not None and monotonic is not None else None
         self._listeners: dict[Callable[[Standing], None], None] = {}
         RedisQueues.__init__(self)
+        self._hearers = Hearers()
 
     async def __aenter__(self) -> Self:
         """Connects, and looks whether this Redis will do; raises `SetupError`."""
@@ -108,11 +111,13 @@ class RedisStore(RedisLeases, RedisPresence, RedisQueues):
             max_queued=self._tuning.max_queued,
             max_queued_bytes=self._tuning.max_queued_bytes,
         )
+        self._broadcaster = Broadcaster(self._link, self._keys.broadcasts, origin=origin, tell=self._hearers.tell)
         self._reader = Reader(
             self._link,
             self._keys.channel,
             self._positions,
             self._tell,
+            others={self._keys.broadcasts: self._broadcaster.take},
             origin=origin,
             check_seconds=self._tuning.check_seconds,
         )
@@ -125,6 +130,7 @@ class RedisStore(RedisLeases, RedisPresence, RedisQueues):
         """Finishes what was handed in, then closes all connections."""
         await end([self._sweeper])
         await self._writer.finish()
+        await self._broadcaster.finish()
         await self._reader.close()
         await self._disconnect()
 
@@ -225,6 +231,14 @@ class RedisStore(RedisLeases, RedisPresence, RedisQueues):
         """Calls back after appends of any process; see `Notifying.notify`."""
         self._listeners[listener] = None
         return lambda: self._listeners.pop(listener, None)
+
+    def broadcast(self, stream: str, record: bytes) -> None:
+        """Tells every listener of every process; see `Broadcasting.broadcast`."""
+        self._broadcaster.send(stream, record)
+
+    def listen(self, hearer: Hearer) -> Callable[[], None]:
+        """Hears the broadcasts of every process; see `Broadcasting.listen`."""
+        return self._hearers.add(hearer)
 
     def _accepted(self, entries: Sequence[Entry]) -> None:
         """A round is done: who waits for an answer gets it before anybody is told."""

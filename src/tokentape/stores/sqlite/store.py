@@ -17,6 +17,7 @@ import msgspec
 
 from tokentape.core.errors import CursorGone, StoreUnavailable, TokentapeError
 from tokentape.stores.base import Append, Appended, Fence, LeaseInfo, Page, StreamConfig, StreamInfo
+from tokentape.stores.broadcast import Hearers, LocalBroadcast
 from tokentape.stores.log import check_position, fit, not_found, plain_config, same_config
 from tokentape.stores.presence import LocalPresence
 from tokentape.stores.retention import Clock
@@ -29,8 +30,8 @@ from tokentape.stores.sqlite.writer import Writer
 log = logging.getLogger("tokentape.store")
 
 
-class SqliteStore(LocalPresence):
-    """Streams in one SQLite file, with listing, leases and presence; the default store.
+class SqliteStore(LocalPresence, LocalBroadcast):
+    """Streams in one SQLite file, with listing, broadcasts, leases and presence; the default store.
 
     What is accepted survives a crash of the process, also SIGKILL (`durability="normal"`), or a loss of
     power as well ("full": every commit waits for the disk). The file belongs to one process, and the
@@ -51,6 +52,7 @@ class SqliteStore(LocalPresence):
         tuning: Tuning | None = None,
     ) -> None:
         super().__init__(monotonic)
+        self._hearers = Hearers()
         self._path = Path(path)
         self._durability = durability
         self._clocks = now, monotonic
