@@ -97,6 +97,8 @@ class Custody:
                 await self._renew()
             except TokentapeError as error:
                 _log.warning("leases could not be renewed: %s", error)
+            except Exception:  # noqa: BLE001 - a process that no longer renews loses all its runs
+                _log.exception("leases could not be renewed")
 
     async def _renew(self) -> None:
         runners = [*self._live.values()]

@@ -196,6 +196,8 @@ class Registry:
                 await self._try_to_make()
             except TokentapeError as error:
                 _log.warning("the record of runs cannot be followed: %s", error)
+            except Exception:  # noqa: BLE001 - a process that no longer follows knows less and less
+                _log.exception("the record of runs cannot be followed")
             await asyncio.sleep(_AGAIN.delay(failures, random.random()))  # noqa: S311 - jitter, not a secret
             failures += 1
 

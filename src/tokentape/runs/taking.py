@@ -77,6 +77,8 @@ class Taker:
                 await self.scan(full=turn % FULL_SCAN == 0)
             except TokentapeError as error:
                 _log.warning("orphans could not be looked for: %s", error)
+            except Exception:  # noqa: BLE001 - nobody else might look
+                _log.exception("orphans could not be looked for")
 
     async def scan(self, *, full: bool) -> None:
         """Sees to the runs of dead processes; a full look finds also those whose lease is lost."""
