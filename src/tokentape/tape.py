@@ -26,6 +26,7 @@ from tokentape.providers.iterator import IteratorProvider
 from tokentape.runs import RunInfo, RunRequest, Runs
 from tokentape.server.app import create_app
 from tokentape.server.config import ServerConfig, load_config
+from tokentape.server.instances import Instances
 from tokentape.server.services import Services
 from tokentape.server.sse import run_response
 from tokentape.server.uring import RingSender
@@ -54,7 +55,10 @@ class Tape:
         self.channels = Channels(self.hub, retention=self.config.retention.channels())
         self.catalog = Catalog(self.config.providers)
         self.runs = Runs(self.hub, self.channels, self.catalog, self.config.run_settings())
-        self.services = Services(self.store, self.hub, self.runs, self.channels, self.catalog, self.config, __version__)
+        self.instances = Instances(self.channels.roster, self.config, __version__)
+        self.services = Services(
+            self.store, self.hub, self.runs, self.channels, self.catalog, self.config, __version__, self.instances
+        )
         self.app: Starlette = create_app(self.services)
         self._stack = AsyncExitStack()
 
@@ -65,6 +69,7 @@ class Tape:
         self._stack.push_async_callback(self.channels.aclose)
         await self.runs.open()
         self._stack.push_async_callback(self.runs.drain, 0)
+        await self.instances.open()
         return self
 
     async def __aexit__(
@@ -81,6 +86,7 @@ class Tape:
     async def drain(self, seconds: float) -> None:
         """Before an exit: takes nothing new, lets runs finish for so long, then sends the watchers elsewhere."""
         await self.runs.drain(seconds)
+        await self.hub.settle()
         self.hub.drain()
 
     # Runs

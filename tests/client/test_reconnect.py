@@ -190,7 +190,7 @@ def event(offset: int, kind: str = "token") -> bytes:
 
 
 @asynccontextmanager
-async def websocket(*parts: tuple[list[str], int]) -> AsyncIterator[str]:
+async def websocket(*parts: tuple[list[str], int], reason: str = "for a reason") -> AsyncIterator[str]:
     """Sends each connection its part, and closes it with that code."""
     rest = list(parts)
 
@@ -199,7 +199,7 @@ async def websocket(*parts: tuple[list[str], int]) -> AsyncIterator[str]:
         told, code = rest.pop(0)
         for message in told:
             await socket.send(message)
-        await socket.close(code, "for a reason")
+        await socket.close(code, reason)
 
     async with websockets.serve(handle, "127.0.0.1", 0, subprotocols=["tokentape.v1"]) as server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
@@ -211,6 +211,18 @@ async def test_close_codes_that_ask_to_come_back(code):
     async with websocket(first, second) as url, Client(url, backoff=QUICK, transport="ws") as client:
         items = [item async for item in client.watch("runs/r_1")]
     assert [item.cursor.offset for item in items if item.cursor] == [1, 2]
+
+
+async def test_a_close_with_a_pause_is_obeyed():
+    parts = (messages(event(1)), 3002), (messages(event(2, "done")), 1000)
+    waits = []
+    async with (
+        websocket(*parts, reason="retry=400; later") as url,
+        Client(url, backoff=QUICK, transport="ws") as client,
+    ):
+        items = [item async for item in client.watch("runs/r_1", notify=waits.append)]
+    assert [item.cursor.offset for item in items if item.cursor] == [1, 2]
+    assert [0.4 <= wait.seconds < 1 for wait in waits if isinstance(wait, Wait)] == [True]
 
 
 async def test_close_codes_that_do_not():

@@ -174,6 +174,12 @@ def test_close_codes_that_ask_to_come_back(code):
     assert isinstance(closed.error, Unreachable)
 
 
+def test_a_close_says_when_to_come_back():
+    closed = WebSocketReading("a").closed(3002, "retry=1834; the server goes away")
+    assert isinstance(closed, Lost)
+    assert closed.retry_after == 1.834
+
+
 @pytest.mark.parametrize("code", [1002, 1003, 1007, 1008, 1009, 3500, 3999])
 def test_close_codes_that_do_not(code):
     closed = WebSocketReading("a").closed(code, "for a reason")

@@ -12,8 +12,10 @@ from tokentape.core.frames import (
     CloseCode,
     binary_frame,
     close_frame,
+    closing_reason,
     fit_reason,
     is_sendable,
+    pause_of,
     ping_frame,
     pong_frame,
     should_reconnect,
@@ -123,6 +125,7 @@ def test_the_number_of_a_code_tells_whether_to_reconnect():
         "TRY_LATER",
         "SLOW",
         "HEARTBEAT_LOST",
+        "DRAINING",
     }
 
 
@@ -132,3 +135,15 @@ def test_the_number_of_a_code_tells_whether_to_reconnect():
 )
 def test_lost_connections_reconnect_and_the_terminal_range_does_not(code, expected):
     assert should_reconnect(code) is expected
+
+
+@given(st.integers(0, 999_999_999), st.text())
+def test_a_close_reason_bears_the_pause(pause, text):
+    assert pause_of(closing_reason(pause, text)) == pause
+
+
+@pytest.mark.parametrize(
+    "reason", ["", "retry=", "retry=-1;", "retry=1s;", "the retry=5;", "retry=1234567890;", "retry=٣;"]
+)
+def test_a_reason_without_a_pause_asks_for_none(reason):
+    assert pause_of(reason) is None

@@ -186,7 +186,7 @@ async def test_ephemeral_is_shown_once_and_not_kept(hub: Hub) -> None:
     outlet = await watch(hub)
     await record(hub, "a")
     await outlet.until(lambda: outlet.offsets == [1])
-    assert hub.broadcast("s", Event(type="chat:typing", data=True)) == 1
+    hub.broadcast("s", Event(type="chat:typing", data=True))
     late = await watch(hub)
     await late.until(lambda: late.offsets == [1])
     assert [item.event.type for item in outlet.items] == ["token", "chat:typing"]
@@ -211,7 +211,7 @@ async def test_drain_aborts_and_refuses(hub: Hub) -> None:
 
 async def test_lost_watcher_leaves_no_trace(hub: Hub) -> None:
     counts = []
-    hub.on_audience = lambda stream, count: counts.append((stream, count))
+    hub.on_audience.append(lambda stream, count: counts.append((stream, count)))
     outlet = await watch(hub)
     assert outlet.watcher is not None
     outlet.watcher.lost()

@@ -5,6 +5,7 @@ from upstreams import KEY
 
 from tokentape.core.errors import SetupError
 from tokentape.providers.base import Timeouts
+from tokentape.providers.catalog import Catalog
 from tokentape.providers.configuration import CatalogConfig, ModelConfig, ProviderConfig, configured, discover
 from tokentape.providers.secret import Secret
 
@@ -206,3 +207,18 @@ def test_mistakes_are_named_where_they_are(toml, says):
     message = problem(toml)
     assert says in message
     assert KEY not in message
+
+
+def test_a_provider_may_bound_its_runs():
+    toml = {
+        "providers": {
+            "groq": {"kind": "openai", "base_url": "https://api.groq.com/v1", "api_key": "k", "max_live": 5},
+            "simulated": {"max_live": 2},
+        },
+        "models": {"fast": {"provider": "groq"}, "slow": {"provider": "simulated"}},
+    }
+    config = configured(toml, {})
+    assert [config.models[name].provider.max_live for name in ("fast", "slow")] == [5, 2]
+    assert [model.max_live for model in Catalog(config).resolve("fast")] == [5]
+    with pytest.raises(SetupError, match="`max_live` is 0, for no bound, or more"):
+        configured({"providers": {"simulated": {"max_live": -1}}}, {})

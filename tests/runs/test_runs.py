@@ -285,7 +285,7 @@ async def test_last_watcher_leaves_and_the_run_stops(runs, provider) -> None:
 
 async def events_later(runs: Runs, run_id: str) -> list:
     async with asyncio.timeout(5):
-        await runs._ended[run_id].wait()
+        await runs._executor._ended[run_id].wait()
     return await events(runs, run_id)
 
 
@@ -315,10 +315,11 @@ async def test_a_killed_process_leaves_runs_that_the_next_one_interrupts(store, 
 
 async def kill(runs: Runs, store) -> None:
     """As SIGKILL leaves it: tasks gone, leases still there, nothing recorded. Real kills are in tests/faults."""
-    runs._custody._task.cancel()
-    for task in runs._tasks:
+    for part in (runs._custody, runs._taker, runs._positions):
+        part._task.cancel()
+    for task in runs._executor._tasks:
         task.cancel()
-    await asyncio.gather(*runs._tasks, return_exceptions=True)
+    await asyncio.gather(*runs._executor._tasks, return_exceptions=True)
     for lease in await store.leases("run:"):
         assert await store.renew(lease.name, lease.token, seconds=0.000001)
     await asyncio.sleep(0.001)
@@ -327,16 +328,16 @@ async def kill(runs: Runs, store) -> None:
 async def test_an_end_that_was_recorded_is_not_interrupted(store, provider) -> None:
     async with running(store, provider) as before:
         info, _ = await before.start(request())
-        changed = before._live[info.id]
+        changed = before._executor.live[info.id]
 
         async def die(info) -> None:
             if info.state == "done":
                 raise asyncio.CancelledError
 
         provider.say("all", FINISH)
-        for task in before._tasks:
+        for task in before._executor._tasks:
             task.cancel()
-        await asyncio.gather(*before._tasks, return_exceptions=True)
+        await asyncio.gather(*before._executor._tasks, return_exceptions=True)
         lease = (await store.leases("run:"))[0]
         changed._task = asyncio.current_task()
         with pytest.raises(asyncio.CancelledError):
@@ -355,10 +356,10 @@ async def test_a_writer_that_lost_its_lease_is_fenced(runs, provider, store) -> 
     await store.release(lease.name, lease.token)
     provider.say("too late", FINISH)
     async with asyncio.timeout(5):
-        await runs._ended[info.id].wait()
+        await runs._executor._ended[info.id].wait()
     page = await store.read(info.stream, 0)
     assert "too late" not in str(page.records)
-    await runs._custody.end_orphans()
+    await runs._taker.scan(full=True)
     assert kinds(await events(runs, info.id)) == ["start", "token", "done"]
     with pytest.raises(Fenced):
         await runs._hub.append(Append(stream=info.stream, fence=Fence(lease.name, lease.token)), [])

@@ -163,7 +163,7 @@ async def test_a_drain_says_when_to_come_back(server):
         await rig.publish("room", {"n": 1})
         rig.services.hub.drain()
         code, reason = await peer.closed()
-        assert (code, "reconnect" in reason) == (CloseCode.SERVICE_RESTART, True)
+        assert (code, "reconnect" in reason) == (CloseCode.DRAINING, True)
         assert [message["op"] for message in peer.seen] == ["event"]
         assert await events.rest() == "cut"
         assert len(events.events) == 1

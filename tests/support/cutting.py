@@ -97,6 +97,8 @@ async def cut_sse(port: int, path: str, seen: Seen, *, budget: int) -> None:
                     seen.ended = True
                     continue
                 event = json.loads(block.data)
+                if event["type"] == "status" and event["data"]["state"] == "queued":
+                    continue  # of the moment: it has no id of its own, and the decoder gives it the last one
                 if event["type"] != "ready":
                     seen.take(block.id, event)
                 else:
@@ -144,7 +146,8 @@ def _take_message(message: dict, seen: Seen) -> None:
         case "ack":
             assert message["data"]["outcome"] in ("replayed", "live"), message
         case "event":
-            seen.take(message["cursor"], message["event"])
+            if message.get("cursor") is not None:
+                seen.take(message["cursor"], message["event"])
         case "end":
             seen.ended = True
         case _:

@@ -22,6 +22,7 @@ from tokentape.providers.catalog import ModelInfo
 from tokentape.runs import Runs
 from tokentape.server.app import create_app
 from tokentape.server.config import ServerConfig, load_config
+from tokentape.server.instances import Instances
 from tokentape.server.serve import serve
 from tokentape.server.services import Services
 from tokentape.stores.base import Store
@@ -42,11 +43,9 @@ class Audience:
 
     def __init__(self, hub: Hub) -> None:
         self._changed = asyncio.Event()
-        self._before = hub.on_audience
-        hub.on_audience = self._tell
+        hub.on_audience.append(self._tell)
 
     def _tell(self, stream: str, count: int) -> None:
-        self._before(stream, count)
         self._changed.set()
 
     async def until(self, condition: Callable[[], object]) -> None:
@@ -208,7 +207,9 @@ async def running_server(
         models = Models(provider)
         runs = Runs(hub, channels, models, config.run_settings())
         await runs.open()
-        app = create_app(Services(opened, hub, runs, channels, models, config, "0"))
+        app = create_app(
+            Services(opened, hub, runs, channels, models, config, "0", Instances(channels.roster, config, "0"))
+        )
         served = app
         if mount:
             served = Starlette(routes=[Mount(mount, app)])
@@ -218,6 +219,7 @@ async def running_server(
 
         async def drain() -> None:
             await runs.drain(config.shutdown_grace)
+            await hub.settle()
             hub.drain()
 
         stop = asyncio.Event()

@@ -47,16 +47,15 @@ class ScriptedProvider:
 
 
 class ScriptedModels:
-    def __init__(self, *providers: ScriptedProvider, retries: int = 2) -> None:
+    def __init__(self, *providers: ScriptedProvider, retries: int = 2, max_live: int = 0) -> None:
         self.providers = providers
-        self.retries = retries
+        self.options = {"timeouts": Timeouts(), "retries": retries, "max_live": max_live}
 
     def resolve(self, name: str):
         if name == "unknown":
             raise ModelNotFound("There is no model 'unknown'.")
         return tuple(
-            SimpleNamespace(name=p.name, provider=p, model=f"{p.name}-1", timeouts=Timeouts(), retries=self.retries)
-            for p in self.providers
+            SimpleNamespace(name=p.name, provider=p, model=f"{p.name}-1", **self.options) for p in self.providers
         )
 
 

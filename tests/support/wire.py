@@ -40,8 +40,12 @@ class Wire:
         if address:
             sock.bind((address, 0))
         sock.setblocking(False)
-        async with asyncio.timeout(PATIENCE):
-            await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+        except OSError:
+            sock.close()
+            raise
         return cls(port, *await asyncio.open_connection(sock=sock, limit=2**16))
 
     def ask(self, path: str, *, method: str = "GET", body=None, version: str = "1.1", **headers: str) -> None:

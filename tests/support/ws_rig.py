@@ -23,6 +23,7 @@ from tokentape.hub import Hub, HubLimits
 from tokentape.hub.channels import Channels
 from tokentape.runs import Runs
 from tokentape.server.config import Limits, ServerConfig
+from tokentape.server.instances import Instances
 from tokentape.server.protocols import WebSocketProtocol, protocols
 from tokentape.server.services import Services
 from tokentape.server.transport import EXTENSION
@@ -138,7 +139,7 @@ async def serving(
         provider = ScriptedProvider()
         models = ScriptedModels(provider)
         runs = Runs(hub, channels, models)
-        services = Services(opened, hub, runs, channels, models, config, "0")
+        services = Services(opened, hub, runs, channels, models, config, "0", Instances(channels.roster, config, "0"))
         await runs.open()
         rig = await _listen(services, provider, plain=plain, middleware=middleware, **options)
         try:
@@ -301,7 +302,11 @@ class RawPeer:
         sock = socket.socket()
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
         sock.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+        try:
+            await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+        except OSError:
+            sock.close()
+            raise
         reader, writer = await asyncio.open_connection(sock=sock, limit=1024)
         key = base64.b64encode(os.urandom(16)).decode()
         writer.write(

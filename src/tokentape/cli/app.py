@@ -26,6 +26,7 @@ class _Command(NamedTuple):
 COMMANDS: Final = {
     "demo": _Command("demo", "Try tokentape: a server to play with, or the whole story by itself."),
     "serve": _Command("serve", "Run the server."),
+    "worker": _Command("worker", "Execute the runs that servers leave to workers."),
     "send": _Command("send", "Start a run, and stream its answer."),
     "watch": _Command("watch", "Play a stream or a run, from any point, and follow it."),
     "stop": _Command("stop", "Stop a run, and keep what it has said."),

@@ -16,7 +16,7 @@ from tokentape.client.session import Ended, Item, Lost, Opened, Refused, Retry, 
 from tokentape.core.cursor import Cursor
 from tokentape.core.errors import ProtocolError, TokentapeError
 from tokentape.core.events import decode_event
-from tokentape.core.frames import CloseCode, should_reconnect
+from tokentape.core.frames import CloseCode, pause_of, should_reconnect
 from tokentape.core.resume import From
 from tokentape.core.sse import ServerSentEvent, SseDecoder
 
@@ -157,7 +157,7 @@ class WebSocketReading:
         message = f"The server closed the WebSocket{said} before the end of the stream."
         # A clean end is no terminal event (P4), so 1000 is a reason to come back.
         if code is None or code == CloseCode.NORMAL or should_reconnect(code):
-            return Lost(Unreachable(message))
+            return Lost(Unreachable(message), (pause_of(reason) or 0) / 1000)
         kind = error_from({"code": "unauthorized"} if code == CloseCode.UNAUTHORIZED else {}, status=0)
         return Refused(type(kind)(message, close_code=code))
 

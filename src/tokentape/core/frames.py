@@ -5,6 +5,7 @@ A frame is encoded once and its bytes are shared by every connection.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from enum import IntEnum
 from struct import Struct
@@ -76,6 +77,17 @@ def fit_reason(text: str) -> str:
     return text.encode(errors="replace")[:MAX_REASON].decode(errors="ignore")
 
 
+def closing_reason(pause_ms: int, text: str) -> str:
+    """The reason of a close that says when to come back: `retry=<ms>; text` (PROTOCOL.md §4.1)."""
+    return fit_reason(f"retry={pause_ms}; {text}")
+
+
+def pause_of(reason: str) -> int | None:
+    """The pause in milliseconds that a close reason asks for; None when it asks for none."""
+    match = _PAUSE.match(reason)
+    return int(match[1]) if match is not None else None
+
+
 def is_sendable(code: int) -> bool:
     """Whether a close frame may bear this code: the registered ones, and 3000 to 4999 (RFC 6455 §7.4)."""
     return code in _REGISTERED or 3000 <= code <= 4999
@@ -83,6 +95,9 @@ def is_sendable(code: int) -> bool:
 
 # IANA's WebSocket Close Code Number Registry. 1004 is reserved; 1005, 1006 and 1015 are never on the wire.
 _REGISTERED: Final = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014})
+
+
+_PAUSE: Final = re.compile(r"retry=([0-9]{1,9})(?:;|$)", re.ASCII)
 
 
 class CloseCode(IntEnum):
@@ -112,6 +127,8 @@ class CloseCode(IntEnum):
     """The connection took nothing until its deadline: come back and resume."""
     HEARTBEAT_LOST = 3001
     """No pong came in time: come back and resume."""
+    DRAINING = 3002
+    """The server goes away: come back after the pause that the reason begins with (`closing_reason`)."""
     UNAUTHORIZED = 3500
     """The credential is missing, wrong or over; come back with another one."""
     PROTOCOL_VERSION = 3501

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
+import secrets
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
+from functools import partial
 from typing import Any, Final, Literal
 
 import msgspec
 
 from tokentape.core.cursor import Cursor
-from tokentape.core.errors import BadRequest, CursorGone, InvalidEvent, TokentapeError, TooLarge
+from tokentape.core.errors import BadRequest, CursorGone, InvalidEvent, TooLarge
 from tokentape.core.events import Event, check_stream_name, check_type, encode_event
 from tokentape.core.merge import Entry, entries
 from tokentape.core.transcript import Message, Transcript
 from tokentape.hub.hub import Hub
-from tokentape.stores.base import Append, Member, Presence, Retention, StreamConfig, StreamInfo
-
-_log = logging.getLogger(__name__)
+from tokentape.hub.members import Change
+from tokentape.hub.presence import Roster
+from tokentape.stores.base import Append, Member, Retention, StreamConfig, StreamInfo
 
 MAX_EVENT: Final = 262_144
 """Bytes of one published event: the same as a page of the store, so that any event fits into one write."""
@@ -32,10 +32,9 @@ MESSAGE_WINDOW: Final = 20_000
 """Events looked at for one page of whole messages, and after it for the rest of those that began there."""
 MAX_MEMBER: Final = 8_192
 """Bytes of a member's data."""
-PRESENCE_SECONDS: Final = 30.0
-"""How long a member stays after its process was last heard of."""
 RUN_STREAMS: Final = "runs/"
 """Prefix of the streams that belong to one run each."""
+_WITHOUT_PRESENCE: Final = (RUN_STREAMS, "$")
 
 
 class Publish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -72,12 +71,21 @@ def check_channel(name: str) -> str:
 class Channels:
     """Publishing, history and presence, on any store."""
 
-    def __init__(self, hub: Hub, *, retention: Retention, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        *,
+        retention: Retention,
+        now: Callable[[], float] = time.time,
+        roster: Roster | None = None,
+    ) -> None:
         self._hub = hub
         self._config = StreamConfig(retention=retention, attributes={"kind": "channel"})
         self._now = now
-        self._mine: dict[tuple[str, str], Member] = {}
-        self._keeper: asyncio.Task[None] | None = None
+        self.roster = roster or Roster(hub, instance=f"i_{secrets.token_hex(8)}", now=now)
+        """Who is present, on channels and elsewhere, over all processes of the store."""
+        if self.roster.possible:
+            hub.on_audience.append(self._audience)
 
     async def ensure(self, name: str) -> StreamInfo:
         """The channel, created when it is not there."""
@@ -209,49 +217,31 @@ class Channels:
         if not 0 < len(member.id) <= 200 or len(msgspec.json.encode(member.data)) > MAX_MEMBER:
             raise BadRequest(f"A member has an id of 1 to 200 characters and at most {MAX_MEMBER} bytes of data.")
         await self.ensure(name)
-        new = await self._presence.track(name, member, seconds=PRESENCE_SECONDS)
-        self._mine[name, member.id] = member
-        if self._keeper is None or self._keeper.done():
-            self._keeper = asyncio.get_running_loop().create_task(self._keep(), name="tokentape-presence")
-        self._tell(name, "join" if new else "update", member)
+        await self.roster.track(name, member)
 
     async def untrack(self, name: str, member_id: str) -> None:
-        """Makes somebody absent; without effect when they are not there."""
-        member = self._mine.pop((name, member_id), None)
-        if await self._presence.untrack(name, member_id):
-            self._tell(name, "leave", member or Member(member_id, None))
+        """Makes somebody who came through this process absent; without effect when they are not there."""
+        await self.roster.untrack(name, member_id)
 
     async def members(self, name: str) -> list[Member]:
         """Who is present."""
         await self._hub.store.info(name)
-        return await self._presence.members(name)
+        return await self.roster.members(name)
 
     async def aclose(self) -> None:
         """Lets go of everybody who came through this process."""
-        if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
-        for name, member_id in tuple(self._mine):
-            await self.untrack(name, member_id)
+        await self.roster.aclose()
 
-    @property
-    def _presence(self) -> Presence:
-        if isinstance(self._hub.store, Presence):
-            return self._hub.store
-        raise BadRequest("This store cannot keep presence.")
+    def _audience(self, stream: str, count: int) -> None:
+        """Somebody watches, or nobody does any more: only then is it worth to know who is there."""
+        if count == 0:
+            self.roster.unfollow(stream)
+        elif not self.roster.following(stream) and not stream.startswith(_WITHOUT_PRESENCE):
+            self.roster.follow(stream, partial(self._tell, stream))
 
-    async def _keep(self) -> None:
-        while self._mine:
-            await asyncio.sleep(PRESENCE_SECONDS / 3)
-            for (name, _), member in tuple(self._mine.items()):
-                try:
-                    await self._presence.track(name, member, seconds=PRESENCE_SECONDS)
-                except TokentapeError as error:
-                    _log.warning("presence of %s was not renewed: %s", name, error)
-
-    def _tell(self, name: str, action: str, member: Member) -> None:
-        data = {"action": action, "id": member.id, "data": member.data}
-        self._hub.broadcast(name, Event(type="presence", data=data, at=int(self._now() * 1000)))
+    def _tell(self, stream: str, change: Change) -> None:
+        data = {"action": change.action, "id": change.member.id, "data": change.member.data}
+        self._hub.show(stream, Event(type="presence", data=data, at=int(self._now() * 1000)))
 
 
 def _bounds(info: StreamInfo, before: Cursor | None, after: Cursor | None) -> tuple[int, int]:

@@ -7,14 +7,16 @@ import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from time import monotonic
+from typing import Any, Final
 
 import msgspec
 
 from tokentape.core.errors import CursorGone, ShuttingDown
-from tokentape.core.events import Event
+from tokentape.core.events import SYSTEM_PREFIX, Event, decode_event, encode_event
 from tokentape.core.merge import Entry
 from tokentape.core.resume import From, locate
+from tokentape.core.session import State
 from tokentape.dialects import native
 from tokentape.hub.flusher import Flusher
 from tokentape.hub.infos import Infos
@@ -26,9 +28,15 @@ from tokentape.hub.sending import OneByOne, Sender
 from tokentape.hub.tail import Tail
 from tokentape.hub.view import View
 from tokentape.hub.watcher import Outlet, Watcher
-from tokentape.stores.base import Append, Appended, Fence, Notifying, Standing, Store
+from tokentape.stores.base import Append, Appended, Broadcasting, Fence, Notifying, Standing, Store
 
 _log = logging.getLogger(__name__)
+
+SETTLE_SECONDS: Final = 5.0
+"""What watchers that are behind get, when the server goes away; then they fetch the rest elsewhere."""
+STALL_SECONDS: Final = 0.5
+"""After which a watcher that got no further is not waited for."""
+SETTLE_TICK: Final = 0.05
 
 
 class HubLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,9 +68,12 @@ class Hub:
         self._infos = Infos(store)
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
-        self._forget_store = store.notify(self._hinted) if isinstance(store, Notifying) else None
-        self.on_audience: Callable[[str, int], None] = lambda _stream, _count: None
-        """Called with a stream's name and its number of watchers, whenever that changes."""
+        self._hearers: dict[str, Callable[[bytes], None]] = {}
+        self._forget_store = [store.notify(self._hinted)] if isinstance(store, Notifying) else []
+        if isinstance(store, Broadcasting):
+            self._forget_store.append(store.listen(self._heard))
+        self.on_audience: list[Callable[[str, int], None]] = []
+        """Called with a stream's name and its number of watchers here, whenever that changes."""
 
     # Writing
 
@@ -74,16 +85,47 @@ class Hub:
         """A writer that takes events without waiting, for a run."""
         return self._recorder.writer(stream, fence=fence)
 
-    def broadcast(self, stream: str, event: Event) -> int:
-        """Shows an event to whoever watches now, without storing it; returns how many watch."""
+    def broadcast(self, stream: str, event: Event) -> None:
+        """Shows an event to whoever watches now, through any process of the store, without storing it.
+
+        Raises `InvalidEvent`, and `TooLarge` for more than `MAX_BROADCAST` bytes.
+        """
+        self.tell(stream, encode_event(event))
+
+    def tell(self, topic: str, record: bytes) -> None:
+        """Tells every process of the store; see `hear`."""
+        if isinstance(self.store, Broadcasting):
+            self.store.broadcast(topic, record)
+        else:
+            self._heard(topic, record)
+
+    def hear(self, topic: str, hearer: Callable[[bytes], None]) -> None:
+        """Hands what is told under this name to one hearer, instead of showing it; see `forget`."""
+        self._hearers[topic] = hearer
+
+    def forget(self, topic: str) -> None:
+        """Ends a `hear`."""
+        self._hearers.pop(topic, None)
+
+    def show(self, stream: str, event: Event) -> None:
+        """Shows an event to whoever watches now through this process.
+
+        One of a run is not for those who watch another run on the same channel.
+        """
         tail = self._tails.get(stream)
-        if tail is None:
-            return 0
-        for view, watchers in list(tail.live.items()):
+        for view, watchers in list(tail.live.items()) if tail is not None else ():
+            if event.run is not None and view.run not in (None, event.run):
+                continue
             payload = view.ephemeral(event)
             for watcher in tuple(watchers):
                 watcher.ephemeral(payload)
-        return len(tail.attached)
+
+    def _heard(self, topic: str, record: bytes) -> None:
+        # Every process hears of every stream, so what concerns nobody here has to cost next to nothing.
+        if (hearer := self._hearers.get(topic)) is not None:
+            hearer(record)
+        elif (tail := self._tails.get(topic)) is not None and tail.live:
+            self.show(topic, decode_event(record))
 
     async def delete(self, stream: str) -> None:
         """Deletes a stream; its watchers are told that it is gone."""
@@ -113,7 +155,7 @@ class Hub:
         watcher = Watcher(self, tail, view, outlet, ready)
         tail.attached.add(watcher)
         self._idle.pop(stream, None)
-        self.on_audience(stream, len(tail.attached))
+        self._tell_audience(tail)
         return watcher
 
     @asynccontextmanager
@@ -135,15 +177,19 @@ class Hub:
         return len(tail.attached) if tail is not None else 0
 
     def watchers(self) -> int:
-        """How many watch anything through this process."""
-        return sum(len(tail.attached) for tail in self._tails.values())
+        """How many watch anything through this process; those who follow the server's own streams are no watchers."""
+        return sum(len(tail.attached) for tail in self._tails.values() if not tail.name.startswith(SYSTEM_PREFIX))
 
     def detached(self, watcher: Watcher) -> None:
         """A watcher has closed."""
         tail = watcher.tail
         tail.attached.discard(watcher)
-        self.on_audience(tail.name, len(tail.attached))
+        self._tell_audience(tail)
         self._retire(tail)
+
+    def _tell_audience(self, tail: Tail) -> None:
+        for listener in self.on_audience:
+            listener(tail.name, len(tail.attached))
 
     def fetch(self, watcher: Watcher) -> None:
         """Reads the store for a watcher that is behind the ring."""
@@ -157,6 +203,28 @@ class Hub:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    async def settle(self, seconds: float = SETTLE_SECONDS) -> None:
+        """Takes no new watchers, and lets those that are behind get what is recorded, before they are sent elsewhere.
+
+        It waits for so long at most, and for `STALL_SECONDS` while nobody gets anywhere.
+        """
+        self._closing = True
+        self._flusher.flush_now()
+        behind, stalled, end = self._behind(), 0.0, monotonic() + seconds
+        while behind and monotonic() < end and stalled < STALL_SECONDS:
+            await asyncio.sleep(SETTLE_TICK)
+            before, behind = behind, self._behind()
+            stalled = stalled + SETTLE_TICK if behind == before else 0.0
+
+    def _behind(self) -> dict[Watcher, tuple[int, State]]:
+        """Where those are who do not have everything yet."""
+        return {
+            watcher: (watcher.cursor, watcher.state)
+            for tail in self._tails.values()
+            for watcher in tail.attached
+            if watcher.state is not State.LIVE or not watcher.outlet.writable
+        }
+
     def drain(self) -> None:
         """Takes no new watchers and ends those that are here, so that they reconnect elsewhere."""
         self._closing = True
@@ -169,8 +237,8 @@ class Hub:
     async def aclose(self) -> None:
         """Drains, and waits until everything that was handed in is recorded."""
         self.drain()
-        if self._forget_store is not None:
-            self._forget_store()
+        for forget in self._forget_store:
+            forget()
         await self._recorder.aclose()
         for task in tuple(self._tasks):
             task.cancel()

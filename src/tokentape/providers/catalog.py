@@ -42,6 +42,8 @@ class ResolvedModel(msgspec.Struct, kw_only=True):
     model: str
     timeouts: Timeouts
     retries: int
+    max_live: int = 0
+    """How many runs may be at this provider at a time; 0 is without that bound."""
 
 
 class Catalog:
@@ -118,7 +120,12 @@ class Catalog:
         if model.parameters or model.simulated:
             provider = _Preset(provider, model.parameters, model.simulated)
         return ResolvedModel(
-            name=model.name, provider=provider, model=model.model, timeouts=model.timeouts, retries=model.retries
+            name=model.name,
+            provider=provider,
+            model=model.model,
+            timeouts=model.timeouts,
+            retries=model.retries,
+            max_live=model.provider.max_live,
         )
 
 

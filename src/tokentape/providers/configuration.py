@@ -60,6 +60,8 @@ class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True):
     proxy: str = ""
     open: bool = True
     """Whether `<name>:<model>` reaches any model there, or only those with a `[models]` table of their own."""
+    max_live: int = 0
+    """Runs of one process that may be there at a time; the others are `queued`. 0 is without that bound."""
 
 
 class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,6 +161,7 @@ class _Connection(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 class _ProviderTable(_Connection, kw_only=True, forbid_unknown_fields=True):
     kind: Kind | None = None
     open: bool | None = None
+    max_live: int | None = None
 
 
 class _ModelTable(_Connection, kw_only=True, forbid_unknown_fields=True):
@@ -204,8 +207,14 @@ def _provider(
     if kind is None:
         raise SetupError(f"[{where}] in tokentape.toml needs a `kind`: {', '.join(get_args(Kind))}.")
     base = known if known is not None and known.kind == kind else ProviderConfig(name=name, kind=kind)
-    base = msgspec.structs.replace(base, open=base.open if read.open is None else read.open)
-    return _connected(base, read, where, env)
+    if read.max_live is not None and read.max_live < 0:
+        raise SetupError(f"[{where}] in tokentape.toml: `max_live` is 0, for no bound, or more.")
+    connected = _connected(base, read, where, env)
+    return msgspec.structs.replace(
+        connected,
+        open=base.open if read.open is None else read.open,
+        max_live=base.max_live if read.max_live is None else read.max_live,
+    )
 
 
 def _model(

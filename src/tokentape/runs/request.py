@@ -18,6 +18,7 @@ PARAMETERS: Final = (
 )  # fmt: skip
 """Sampling parameters, in OpenAI's names: what is set goes to the provider."""
 
+OnCrash = Literal["interrupt", "restart"]
 State = Literal["queued", "running", "done"]
 STATES: Final[tuple[State, ...]] = ("queued", "running", "done")
 
@@ -35,6 +36,8 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     messages: list[dict[str, Any]] = []
     channel: str | None = None
     on_no_watchers: Literal["continue"] | StopAfter = "continue"
+    on_crash: OnCrash = "interrupt"
+    """What becomes of the run when the process dies that executes it."""
     metadata: dict[str, Any] = {}
     replaces: str | None = None
     simulated: dict[str, Any] = {}
@@ -97,6 +100,13 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     error: dict[str, Any] | None = None
     metadata: dict[str, Any] = {}
     replaces: str | None = None
+    on_crash: OnCrash = "interrupt"
+    attempt: int = 1
+    """It grows when the run is given to another process, and goes before the state: a second attempt is news."""
+    queue: str = ""
+    """Where it waits, or waited, for a worker; empty when the process that took it executes it, too."""
+    stop_after: float | None = None
+    """It is stopped when nobody has watched it for so many seconds."""
     key: str | None = None
     """The idempotency key, with a digest of the request that it was first used for."""
     digest: str | None = None

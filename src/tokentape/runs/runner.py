@@ -3,7 +3,8 @@
 Laws (P4, P6, P7):
 - the terminal event is recorded under the key `done:<run>`, so that a second one cannot be, by nobody;
 - a run is retried only before its first part; after it the partial answer stays;
-- stopping cancels the provider at once, and keeps the text.
+- stopping cancels the provider at once, and keeps the text;
+- a run that is handed over has no end here: its text so far is void, and another attempt begins with `reset`.
 """
 
 from __future__ import annotations
@@ -34,6 +35,10 @@ CHARACTERS_PER_TOKEN: Final = 4
 """For the estimate of usage when a provider reports none (the usual rule of thumb for English)."""
 MAX_OUTPUT: Final = 16_777_216
 """Characters of one answer; beyond it the run ends with `length`."""
+HAND_OVER: Final = "handed_over"
+"""In place of a reason: the run goes on elsewhere."""
+RESTARTED: Final = "restarted"
+"""The reason of the `reset` with which another attempt begins."""
 
 
 Changed = Callable[[RunInfo], Awaitable[None]]
@@ -48,6 +53,8 @@ class Attempt(msgspec.Struct, frozen=True):
     timeouts: Timeouts
     retries: int
     """How often to try it again when it fails before its first part."""
+    slots: asyncio.Semaphore | None = None
+    """How many may be at its provider at a time, when that is bounded."""
     backoff: Backoff = Backoff()
 
 
@@ -61,9 +68,12 @@ class Runner:
         attempts: Sequence[Attempt],
         *,
         fence: Fence,
+        again: bool = False,
         now: Callable[[], float],
     ) -> None:
+        """`again` says that its stream holds the beginning of an earlier attempt."""
         self.info = info
+        self._again = again
         self._hub = hub
         self._attempts = attempts
         self.fence = fence
@@ -74,10 +84,11 @@ class Runner:
         self._stopping: tuple[str, str] | None = None
         self._interruptible = False
         self._ended = False
+        self._slot: asyncio.Semaphore | None = None
         self._recording = _Recording(self._writer, info.id, now)
 
     def stop(self, reason: str, detail: str) -> bool:
-        """Asks for the end: `reason` is `stopped` or `interrupted`. False when it is ending already."""
+        """Asks for the end: `reason` is `stopped`, `interrupted` or `HAND_OVER`. False when it is ending already."""
         if self._stopping is not None or self._ended:
             return False
         self._stopping = (reason, detail)
@@ -85,16 +96,24 @@ class Runner:
             self._task.cancel()
         return True
 
-    async def execute(self, changed: Changed, before: Callable[[], Awaitable[Sequence[Attempt]]] | None = None) -> None:
+    async def execute(self, changed: Changed, before: Callable[[], Awaitable[Sequence[Attempt]]] | None = None) -> bool:
         """Runs to the terminal event; tells `changed` when it begins and when it has ended.
 
-        Raises `Fenced` when the lease was lost: then whoever has it ends the run.
+        False when it was handed over, and has not ended. Raises `Fenced` when the lease was lost: then whoever has it
+        ends the run.
 
         `before` is waited for first, and gives the attempts: what is to be stopped, or fetched, for this run.
         """
         self._task = asyncio.current_task()
-        reason, detail, error = await self._until_end(changed, before)
+        try:
+            reason, detail, error = await self._until_end(changed, before)
+        finally:
+            self._leave()
+        if reason == HAND_OVER:
+            await self._settled()
+            return False
         await self._end(reason, detail, error, changed)
+        return True
 
     async def _until_end(
         self, changed: Changed, before: Callable[[], Awaitable[Sequence[Attempt]]] | None
@@ -102,6 +121,11 @@ class Runner:
         try:
             if before is not None:
                 self._attempts = await before()
+            # Until there is room for it at its provider it is `queued`, and can be stopped like any other.
+            self._interruptible = True
+            if self._stopping is None:
+                await self._enter(self._attempts[0])
+            self._interruptible = False
             await self._begin(changed)
             self._interruptible = True
             if self._stopping is None:
@@ -129,8 +153,25 @@ class Runner:
         start = {"message_id": f"m_{self.info.id[2:]}", "model": self.info.model, "provider": provider}
         if self.info.replaces is not None:
             start["replaces"] = self.info.replaces
-        self._put("start", start)
+        if self._again:
+            self._put("reset", {"reason": RESTARTED})
+        else:
+            self._put("start", start)
         await changed(self.info)
+
+    async def _enter(self, attempt: Attempt) -> None:
+        """Waits for room at the provider of an attempt."""
+        if attempt.slots is self._slot:
+            return
+        self._leave()
+        if attempt.slots is not None:
+            await attempt.slots.acquire()
+        self._slot = attempt.slots
+
+    def _leave(self) -> None:
+        if self._slot is not None:
+            self._slot.release()
+            self._slot = None
 
     # Generating
 
@@ -140,6 +181,7 @@ class Runner:
             if place:
                 told = {"model": attempt.generation.model, "provider": attempt.provider.name}
                 self._put("metadata", {"failover": told})
+                await self._enter(attempt)
             for number in range(attempt.retries + 1):
                 if failure is not None and number:
                     await self._pause(

@@ -7,56 +7,35 @@ import hashlib
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
-from typing import Any, Final, NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
 from tokentape.core.cursor import EPOCH_ALPHABET, Cursor
-from tokentape.core.errors import (
-    BadRequest,
-    RunNotFound,
-    ShuttingDown,
-    StreamNotFound,
-    TokentapeError,
-    TooMany,
-)
-from tokentape.core.resume import From
-from tokentape.core.transcript import Transcript
+from tokentape.core.errors import BadRequest, RunNotFound, ShuttingDown, TokentapeError, TooMany
 from tokentape.hub import Hub
 from tokentape.hub.channels import RUN_STREAMS, Channels
-from tokentape.providers.base import Checking, Generation, Provider, Timeouts
+from tokentape.providers.base import Checking, Provider
 from tokentape.runs.audience import Audience
-from tokentape.runs.custody import Custody
+from tokentape.runs.executor import Executor, Models, kept
+from tokentape.runs.jobs import QUEUE, Jobs
+from tokentape.runs.orders import Orders
+from tokentape.runs.positions import Positions
 from tokentape.runs.registry import Registry
 from tokentape.runs.request import RunInfo, RunRequest, State, StopAfter
-from tokentape.runs.runner import Attempt, Runner
+from tokentape.runs.runner import Attempt
+from tokentape.runs.taking import Taker
+from tokentape.runs.worker import Worker
 from tokentape.stores.base import Fence, Retention, StreamConfig
 
 _log = logging.getLogger(__name__)
 
-LEASE: Final = "run:"
 STOP_WAIT: Final = 5.0
 """Seconds that `stop` waits for the terminal event; the run ends in any case."""
-
-
-class Model(Protocol):
-    """What the catalog says of one model."""
-
-    name: str
-    provider: Provider
-    model: str
-    timeouts: Timeouts
-    retries: int
-
-
-class Models(Protocol):
-    """Where models come from: `providers.catalog.Catalog`."""
-
-    def resolve(self, name: str) -> tuple[Model, ...]:
-        """The model and its fallbacks, in order; raises `ModelNotFound`."""
-        ...
+LEASES_WAIT: Final = 3
+"""So many times as long as a lease a run waits for the end of the one that it replaces: its process may have died."""
 
 
 class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +43,10 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     retention: Retention = Retention(after_close=7 * 86_400)
     max_live: int = 10_000
-    lease: float = 15.0
+    """Executed here; with workers, those that have not ended anywhere."""
+    execute: Literal["inline", "workers"] = "inline"
+    """Whether the process that takes a run executes it, or leaves it to a worker."""
+    lease: float = 8.0
     """A run whose process is silent for so long is taken for dead."""
     index_bytes: int = 33_554_432
     """How much of the run index is kept: some 60,000 runs."""
@@ -94,23 +76,62 @@ class Runs:
     ) -> None:
         self._hub = hub
         self._channels = channels
-        self._models = models
         self._settings = settings or RunSettings()
         self._now = now
-        self._live: dict[str, Runner] = {}
-        self._ended: dict[str, asyncio.Event] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._draining = False
+        lease = self._settings.lease
         self._registry = Registry(hub, max_bytes=self._settings.index_bytes, now=now)
-        self._custody = Custody(
-            hub, self._registry, self._live, holder=_random_id("i_"), seconds=self._settings.lease, now=now
+        self._registry.on_stop = self._stopped_elsewhere
+        self._orders = Orders(hub.store, now=now)
+        self._jobs = Jobs(hub.store, lease=lease)
+        self._audience = Audience(hub, channels.roster, self._lonely)
+        self._executor = Executor(
+            hub,
+            models,
+            self._registry,
+            self._orders,
+            self._jobs,
+            audience=self._audience,
+            holder=_random_id("i_"),
+            lease=lease,
+            replaced=self._stop_replaced,
+            now=now,
         )
-        self._audience = Audience(hub, lambda run_id: self._request_stop(run_id, "stopped", "no_watchers"))
+        self._custody = self._executor.custody
+        self._taker = Taker(
+            hub, self._registry, self._executor, self._orders, max_live=self._settings.max_live, now=now
+        )
+        self._positions = Positions(hub, self._registry.index, self._jobs, now=now)
+        self._worker: Worker | None = None
+        self._registry.index.on_change = self._audience.learn
 
     async def open(self) -> None:
-        """Learns what is known of runs, and ends those that a dead process left behind."""
-        await self._registry.open()
-        await self._custody.open()
+        """Learns what is known of runs, and sees to those that a dead process left behind.
+
+        Raises `SetupError` when runs are for workers, and the store is this process's own.
+        """
+        if self._settings.execute == "workers":
+            self._jobs.check()
+        try:
+            await self._registry.open()
+            self._custody.open()
+            await self._taker.open()
+            self._positions.open()
+        except BaseException:
+            await self._close()
+            raise
+
+    def work(self, concurrency: int) -> None:
+        """Takes runs that wait for a worker from now on, up to so many at a time; raises `SetupError`."""
+        self._jobs.check()
+        self._worker = Worker(
+            self._jobs,
+            self._registry,
+            self._executor,
+            self._taker,
+            name=self._custody.holder,
+            concurrency=min(concurrency, self._settings.max_live),
+        )
+        self._worker.open()
 
     # Starting
 
@@ -122,13 +143,17 @@ class Runs:
         Raises `BadRequest`, `ModelNotFound`, `RunNotFound` (of `replaces`), `RunConflict` (the key was used for
         another request, or the run was replaced already), `TooMany`, `ShuttingDown`.
         """
-        if self._draining:
+        if self._executor.draining:
             raise ShuttingDown("This server is going away; start the run again in a moment.")
-        if len(self._live) >= self._settings.max_live:
-            raise TooMany(f"{self._settings.max_live} runs are live on this server; try again when some have ended.")
+        # What an iterator of this process says can be read by nobody else.
+        queue = QUEUE if self._settings.execute == "workers" and provider is None else ""
+        self._check_room(queue)
         request.check()
-        replaced = self.get(request.replaces) if request.replaces is not None else None
-        attempts = self._attempts(request, provider)
+        if provider is not None and request.on_crash == "restart":
+            raise BadRequest("What an iterator yields cannot be had again: leave `on_crash` at 'interrupt'.")
+        if request.replaces is not None:
+            await self.find(request.replaces)
+        attempts = self._executor.attempts(request, provider)
         for attempt in attempts:
             if isinstance(attempt.provider, Checking):
                 attempt.provider.check(attempt.generation)
@@ -141,125 +166,115 @@ class Runs:
             created_at=int(self._now() * 1000),
             metadata=request.metadata,
             replaces=request.replaces,
+            on_crash=request.on_crash,
+            queue=queue,
+            stop_after=request.on_no_watchers.stop_after if isinstance(request.on_no_watchers, StopAfter) else None,
             key=key,
             digest=hashlib.sha256(msgspec.json.encode(request)).hexdigest() if key is not None else None,
         )
         # Shielded: a caller that goes away while its run begins has not stopped it (P6).
-        return await asyncio.shield(self._begin(info, request, attempts, replaced))
+        return await asyncio.shield(self._begin(info, request, attempts))
 
-    async def _begin(
-        self, info: RunInfo, request: RunRequest, attempts: list[Attempt], replaced: RunInfo | None
-    ) -> tuple[RunInfo, bool]:
+    def _check_room(self, queue: str) -> None:
+        limit = self._settings.max_live
+        if queue and self._registry.index.counts()[0] >= limit:
+            raise TooMany(f"{limit} runs are live or wait for a worker; try again when some have ended.")
+        if len(self._executor.live) >= limit:
+            raise TooMany(f"{limit} runs are live on this server; try again when some have ended.")
+
+    async def _begin(self, info: RunInfo, request: RunRequest, attempts: Sequence[Attempt]) -> tuple[RunInfo, bool]:
         fence = await self._custody.take(info)
+        assert fence is not None, "a fresh random id is free"
         try:
-            first = await self._registry.claim(info)
+            prepared = await self._prepare(info, request)
+            first = await self._registry.claim(prepared)
             if first is not None:
-                await self._custody.give_back(fence)
+                await self._undo(info, fence)
                 return first, False
-            info = await self._prepare(info, request)
         except TokentapeError:
-            await self._custody.give_back(fence)
+            await self._undo(info, fence)
             raise
-        self._registry.index.apply(info)
-        self._launch(info, attempts, fence, request, replaced)
-        return info, True
-
-    def _attempts(self, request: RunRequest, provider: Provider | None) -> list[Attempt]:
-        def generation(model: str) -> Generation:
-            return Generation(
-                model=model, messages=request.messages, parameters=request.parameters(), simulated=request.simulated
-            )
-
-        if provider is not None:
-            never = Timeouts(connect=0, first_token=0, between_tokens=0, total=0)
-            name = request.model or provider.name
-            return [Attempt(name, provider, generation(name), never, 0)]
-        return [
-            Attempt(model.name, model.provider, generation(model.model), model.timeouts, model.retries)
-            for model in self._models.resolve(request.model)
-        ]
+        if not prepared.queue:
+            self._executor.launch(prepared, request, attempts, fence)
+        else:
+            await self._custody.give_back(fence)
+            # From here on a worker finds it, whether the queue takes it or not.
+            with suppress(TokentapeError):
+                await self._jobs.offer(prepared)
+        return prepared, True
 
     async def _prepare(self, info: RunInfo, request: RunRequest) -> RunInfo:
+        """Makes the stream, so that the first that is known of a run says where to watch it."""
         if request.channel is not None:
             stream = await self._channels.ensure(request.channel)
         else:
             config = StreamConfig(retention=self._settings.retention, attributes={"kind": "run"})
             stream, _ = await self._hub.store.create(info.stream, config)
+        if kept(info):
+            await self._orders.keep(info.id, request)
         return msgspec.structs.replace(info, cursor=str(Cursor(stream.epoch, stream.last)))
 
-    async def _replace(self, replaced: RunInfo, attempts: Sequence[Attempt]) -> Sequence[Attempt]:
-        await self.stop(replaced.id, detail="replaced")
-        messages = with_partial(attempts[0].generation.messages, await self._text(replaced))
-        return [
-            msgspec.structs.replace(a, generation=msgspec.structs.replace(a.generation, messages=messages))
-            for a in attempts
-        ]
-
-    async def _text(self, info: RunInfo) -> str:
-        transcript = Transcript()
-        begin: From = Cursor.parse(info.cursor) if info.cursor else "start"
-        try:
-            async with self._hub.reading(info.stream, begin, run=info.id) as reader:
-                async for item in reader:
-                    transcript.apply(item.event)
-        except StreamNotFound:
-            return ""
-        return transcript.text(info.id)
-
-    def _launch(
-        self, info: RunInfo, attempts: list[Attempt], fence: Fence, request: RunRequest, replaced: RunInfo | None
-    ) -> None:
-        runner = Runner(self._hub, info, attempts, fence=fence, now=self._now)
-        self._live[info.id] = runner
-        self._ended[info.id] = asyncio.Event()
-        if isinstance(request.on_no_watchers, StopAfter):
-            self._audience.expect(info.id, info.stream, request.on_no_watchers.stop_after)
-        before = partial(self._replace, replaced, attempts) if replaced is not None else None
-        task = asyncio.get_running_loop().create_task(self._execute(runner, before), name=f"tokentape-{info.id}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _execute(self, runner: Runner, before: Callable[[], Awaitable[Sequence[Attempt]]] | None) -> None:
-        run_id = runner.info.id
-        try:
-            await runner.execute(self._registry.changed, before)
-            await self._custody.give_back(runner.fence)
-        except TokentapeError as error:
-            # The lease is dead, or will be: whoever looks for orphans next ends this run.
-            _log.warning("run %s could not be brought to its end: %s", run_id, error)
-        finally:
-            self._audience.forget(run_id)
-            del self._live[run_id]
-            self._ended.pop(run_id).set()
+    async def _undo(self, info: RunInfo, fence: Fence) -> None:
+        """There will be no such run: leaves nothing behind; what the store keeps all the same, its lease leads to."""
+        with suppress(TokentapeError):
+            if info.owns_stream:
+                await self._hub.delete(info.stream)
+        if kept(info):
+            await self._orders.drop(info.id)
+        with suppress(TokentapeError):
+            await self._custody.give_back(fence)
 
     # Stopping and looking
 
-    async def stop(self, run_id: str, *, detail: str = "request") -> RunInfo:
-        """Asks a run to stop, and returns it as it is when its terminal event is recorded (P6). Idempotent."""
-        self.get(run_id)
-        ended = self._ended.get(run_id)
-        self._request_stop(run_id, "stopped", detail)
-        if ended is not None:
-            try:
-                async with asyncio.timeout(STOP_WAIT):
-                    await ended.wait()
-            except TimeoutError:
-                _log.warning("run %s has not ended yet, %s s after it was told to stop", run_id, STOP_WAIT)
-        return self.get(run_id)
+    async def stop(self, run_id: str, *, detail: str = "request", wait: float = STOP_WAIT) -> RunInfo:
+        """Asks a run to stop, whoever executes it, and returns it as it is when its terminal event is recorded (P6).
+
+        Idempotent. It waits so many seconds at most; the run ends in any case.
+        """
+        info = await self.find(run_id)
+        if info.state == "done":
+            return info
+        here = self._executor.tell(run_id, "stopped", detail)
+        if not here or kept(info):
+            # Also for whoever takes it next: a stop is final.
+            await self._registry.stop(run_id, detail)
+        if not here:
+            # It may be in nobody's hands: then it ends at once, whether there are workers or not.
+            await self._taker.take(info)
+        await self._wait_for_end(run_id, wait)
+        return await self.find(run_id)
+
+    async def _wait_for_end(self, run_id: str, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._executor.ended(run_id)
+        if not await self._registry.ended(run_id, max(0.0, until - time.monotonic())):
+            _log.warning("run %s has not ended yet, %g s after it was told to stop", run_id, seconds)
+
+    def _lonely(self, run_id: str) -> None:
+        self._executor.tell(run_id, "stopped", "no_watchers")
+
+    def _stopped_elsewhere(self, run_id: str, detail: str) -> None:
+        self._executor.tell(run_id, "stopped", detail)
+
+    async def _stop_replaced(self, run_id: str) -> RunInfo:
+        return await self.stop(run_id, detail="replaced", wait=max(STOP_WAIT, LEASES_WAIT * self._settings.lease))
 
     async def settled(self, run_id: str) -> None:
-        """Waits until what is known of a run whose end was seen says so; at once for one that ended elsewhere."""
-        ended = self._ended.get(run_id)
-        if ended is not None:
-            await ended.wait()
+        """Waits until what is known of a run whose end was seen says so."""
+        await self._executor.ended(run_id)
+        if self._registry.index.get(run_id) is not None:
+            await self._registry.ended(run_id, STOP_WAIT)
 
-    def _request_stop(self, run_id: str, reason: str, detail: str) -> None:
-        runner = self._live.get(run_id)
-        if runner is not None:
-            runner.stop(reason, detail)
+    async def find(self, run_id: str) -> RunInfo:
+        """A run that was started anywhere; raises `RunNotFound`."""
+        if self._find(run_id) is None:
+            await self._registry.catch_up()
+        return self.get(run_id)
 
     def get(self, run_id: str) -> RunInfo:
-        """What is known of a run; raises `RunNotFound`."""
+        """What is known of a run here and now; raises `RunNotFound`."""
         info = self._find(run_id)
         if info is None:
             raise RunNotFound(f"There is no run {run_id[:80]!r}, or it ended long ago.")
@@ -267,10 +282,16 @@ class Runs:
 
     def _find(self, run_id: str) -> RunInfo | None:
         # Whoever has seen the end of a run must find it ended, a moment before that is on record, too.
-        runner = self._live.get(run_id)
+        runner = self._executor.live.get(run_id)
         if runner is not None and runner.info.end:
             return runner.info
         return self._registry.index.get(run_id)
+
+    def position(self, info: RunInfo) -> int | None:
+        """How many runs stand before one that waits; None for one that does not."""
+        if info.state != "queued":
+            return None
+        return next((place for place, other in enumerate(self._registry.index.queued()) if other.id == info.id), None)
 
     def list(self, *, state: State | None = None, limit: int = 50, before: str | None = None) -> list[RunInfo]:
         """Runs, the newest first, those older than the run `before`."""
@@ -301,34 +322,28 @@ class Runs:
 
     def live(self) -> int:
         """How many runs this process executes now."""
-        return len(self._live)
+        return len(self._executor.live)
 
     # Life
 
     async def drain(self, seconds: float) -> None:
-        """Takes no new runs, lets the present ones finish for so long, then ends them with `interrupted`."""
-        self._draining = True
-        if self._tasks:
-            await asyncio.wait(tuple(self._tasks), timeout=seconds)
-        for run_id in tuple(self._live):
-            self._request_stop(run_id, "interrupted", "shutdown")
-        if self._tasks:
-            _, pending = await asyncio.wait(tuple(self._tasks), timeout=STOP_WAIT)
-            for task in pending:
-                task.cancel()
-            await asyncio.gather(*pending, return_exceptions=True)
+        """Takes no new runs, and lets the present ones finish for so long.
+
+        Then those that may be restarted are handed over to other processes, and the others end with `interrupted`.
+        """
+        if self._worker is not None:
+            await self._worker.aclose()
+        self._executor.draining = True
+        await self._taker.aclose()
+        await self._executor.drain(seconds)
+        await self._close()
+
+    async def _close(self) -> None:
+        await self._taker.aclose()
+        await self._positions.aclose()
+        await self._audience.aclose()
         await self._custody.aclose()
-
-
-def with_partial(messages: Sequence[dict[str, Any]], text: str) -> Sequence[dict[str, Any]]:
-    """The turns with an interrupted answer in its place: before the user's last turn, unless it is there already."""
-    if not text or any(m.get("role") == "assistant" and m.get("content") == text for m in messages):
-        return messages
-    at = len(messages)
-    while at and messages[at - 1].get("role") == "user":
-        at -= 1
-    at = max(at, len(messages) - 1)
-    return [*messages[:at], {"role": "assistant", "content": text}, *messages[at:]]
+        await self._registry.aclose()
 
 
 def _random_id(prefix: str) -> str:

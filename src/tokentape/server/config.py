@@ -24,6 +24,10 @@ ENVIRONMENT: Final = "TOKENTAPE_"
 CATALOG_TABLES: Final = frozenset({"models", "providers"})
 """Tables of the same file that belong to `tokentape.providers.catalog`."""
 
+MAX_LEASE: Final = 3600
+"""Seconds for which nobody would notice that a process has died."""
+MAX_WORKERS: Final = 256
+
 _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s,*]+", re.ASCII)
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]", re.ASCII)
 
@@ -60,6 +64,23 @@ class Limits(_Section, frozen=True, kw_only=True):
             raise ValueError("connections_per_address must be 0, for no bound, or more")
         if min(self.max_body, self.max_streams, self.connections, self.watchers_per_stream, self.live_runs) < 1:
             raise ValueError("a limit must be at least 1")
+
+
+class RunsConfig(_Section, frozen=True, kw_only=True):
+    """Who executes runs, and when a process is taken for dead."""
+
+    execute: Literal["inline", "workers"] = "inline"
+    """By the process that takes them, or by `tokentape worker`, which needs a store that processes share."""
+    concurrency: int = 100
+    """Runs that one worker executes at a time."""
+    lease: Seconds = Seconds(8)
+    """A process that is silent for so long is taken for dead, and its runs are ended or restarted."""
+
+    def __post_init__(self) -> None:
+        if self.concurrency < 1:
+            raise ValueError("concurrency must be at least 1")
+        if not 1 <= self.lease <= MAX_LEASE:
+            raise ValueError(f"lease is from 1 to {MAX_LEASE} seconds")
 
 
 class RetentionConfig(_Section, frozen=True, kw_only=True):
@@ -122,10 +143,15 @@ class ServerConfig(_Section, frozen=True, kw_only=True):
     store: str = "sqlite:///tokentape.db"
     hosts: tuple[str, ...] = ()
     """Names under which an open server may be addressed, besides those of loopback."""
+    workers: int = 1
+    """Server processes on the one address; more than one needs a store that processes can share."""
+    shutdown_delay: Seconds = Seconds(0)
+    """How long a server that is told to end goes on as before, but not ready, so that load balancers notice."""
     shutdown_grace: Seconds = Seconds(20)
-    """What running generations get when the server is told to end."""
+    """What running generations get after that."""
     io_uring: bool = True
     """Write to many watchers with one system call, where the kernel lets us (Linux)."""
+    runs: RunsConfig = RunsConfig()
     limits: Limits = Limits()
     retention: RetentionConfig = RetentionConfig()
     auth: Auth = Auth()
@@ -136,6 +162,8 @@ class ServerConfig(_Section, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65_535:
             raise ValueError(f"port is from 0 to 65535, not {self.port}")
+        if not 1 <= self.workers <= MAX_WORKERS:
+            raise ValueError(f"workers is from 1 to {MAX_WORKERS}, not {self.workers}")
         for host in self.hosts:
             if not _HOST.fullmatch(host):
                 raise ValueError(f"{host!r:.80} in hosts is not the name of a host")
@@ -144,7 +172,12 @@ class ServerConfig(_Section, frozen=True, kw_only=True):
 
     def run_settings(self) -> RunSettings:
         """What runs need to know of it."""
-        return RunSettings(retention=self.retention.runs(), max_live=self.limits.live_runs)
+        return RunSettings(
+            retention=self.retention.runs(),
+            max_live=self.limits.live_runs,
+            execute=self.runs.execute,
+            lease=float(self.runs.lease),
+        )
 
 
 def load_config(toml: bytes | None, env: Mapping[str, str], overrides: Mapping[str, Any]) -> ServerConfig:
@@ -203,6 +236,15 @@ def _flatten(table: Mapping[str, Any], kind: type[msgspec.Struct], prefix: str =
                 f"`{prefix}{name}` in tokentape.toml is a table; write [{prefix}{name}] on a line of its own."
             )
     return flat
+
+
+def settings_of(config: ServerConfig) -> Iterator[tuple[str, Any]]:
+    """Every setting with its value, by its dotted name."""
+    for name in _SETTINGS:
+        value: Any = config
+        for part in name.split("."):
+            value = getattr(value, part)
+        yield name, value
 
 
 _SETTINGS: Final = tuple(_names(ServerConfig))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -19,13 +21,23 @@ _CONTROLS: Final = {code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F, *ran
 """Whatever could end a line, or drive a terminal, is shown and not obeyed."""
 
 
-def configure_logging(log: Log) -> None:
-    """Sends every logger's records to stderr in the chosen form. For the edge: it changes the whole process."""
+def configure_logging(log: Log, **fields: Any) -> None:
+    """Sends every logger's records to stderr in the chosen form, each with these fields.
+
+    For the edge: it changes the whole process.
+    """
     handler = logging.StreamHandler(sys.stderr)
+    if fields:
+        handler.addFilter(partial(_add_fields, fields))
     handler.setFormatter(JsonFormatter() if log.format == "json" else TextFormatter())
     logging.basicConfig(handlers=[handler], level=log.level.upper(), force=True)
     # uvicorn tells of every start and every WebSocket, the latter with its query.
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
+
+
+def _add_fields(fields: Mapping[str, Any], record: logging.LogRecord) -> bool:
+    record.fields = {**fields, **_fields(record)}
+    return True
 
 
 class TextFormatter(logging.Formatter):

@@ -1,7 +1,8 @@
 """Serving an application with uvicorn: bind first, tell when ready, and end in order.
 
-On SIGTERM or Ctrl-C: not ready any more, no new runs, running generations get their grace, watchers are
-sent elsewhere, and only then the process ends. A second signal ends it at once.
+On SIGTERM or Ctrl-C: not ready any more; a pause, if one is set, in which load balancers notice and all goes on; then
+no new runs, running generations get their grace, watchers are sent elsewhere, and only then the process ends. A second
+signal ends it at once.
 """
 
 from __future__ import annotations
@@ -63,25 +64,30 @@ async def serve(
     drain: Callable[[], Awaitable[None]],
     on_ready: Callable[[str], None],
     stop: asyncio.Event | None = None,
+    listener: socket.socket | None = None,
+    second_ends: bool = True,
 ) -> None:
     """Serves until a signal, or until `stop` is set; returns when everything has ended.
 
     `on_ready` gets the server's address when it accepts connections. `drain` is awaited once the server is
-    to end; it ends runs and watchers. Raises `SetupError` when the address cannot be had, or would be open to
-    everybody without a key.
+    to end; it ends runs and watchers. A `listener` is bound already. Unless `second_ends`, a second signal changes
+    nothing: whoever sends it can also kill the process. Raises `SetupError` when the address cannot be had, or would
+    be open to everybody without a key.
     """
     stop = stop or asyncio.Event()
-    with bind(config) as listener, _signals(stop):
+    with listener or bind(config) as bound, _signals(stop, second_ends=second_ends):
         server = _Server(_uvicorn_config(app, config))
-        serving = asyncio.create_task(server.serve(sockets=[listener]), name="tokentape-http")
+        serving = asyncio.create_task(server.serve(sockets=[bound]), name="tokentape-http")
         try:
             await _first(serving, server.ready)
             if not serving.done():
-                on_ready(url_of(listener))
+                on_ready(url_of(bound))
                 await _first(serving, stop)
             _log.info("ending; running generations get up to %g s", config.shutdown_grace)
             readiness: Readiness = app.state.readiness
             readiness.draining = True
+            if config.shutdown_delay:
+                await asyncio.sleep(config.shutdown_delay)
             await drain()
         finally:
             server.leave()
@@ -104,15 +110,44 @@ def bind(config: ServerConfig) -> socket.socket:
         raise SetupError(
             f"Cannot listen on {config.host}:{config.port}: {reason}. Choose another `host`, or another `port`."
         ) from None
-    # Inherited by each connection: what a watcher has not read yet waits where it can still be merged.
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
-    listener.setblocking(False)
     try:
+        _prepare(listener)
         _check_exposure(listener, config)
     except SetupError:
         listener.close()
         raise
     return listener
+
+
+def bind_group(config: ServerConfig) -> list[socket.socket]:
+    """A listening socket for each of `config.workers` processes, all on one address; raises `SetupError` as `bind`.
+
+    On Linux each process has a queue of its own, and the kernel deals connections out by their addresses: evenly,
+    however busy a process is. The queue outlives a process that dies, as long as somebody holds the socket. Other
+    systems do not deal; there the processes share one queue.
+    """
+    first = bind(config)
+    if sys.platform != "linux":
+        return [first, *(first.dup() for _ in range(config.workers - 1))]
+    # Bound alone first: processes that share an address would not notice that it is somebody else's.
+    address, family = first.getsockname()[:2], first.family
+    first.close()
+    group: list[socket.socket] = []
+    try:
+        for _ in range(config.workers):
+            group.append(socket.create_server(address, family=family, backlog=BACKLOG, reuse_port=True))
+            _prepare(group[-1])
+    except OSError as error:
+        for listener in group:
+            listener.close()
+        raise SetupError(f"Cannot listen on {config.host}:{address[1]} {config.workers} times: {error}.") from None
+    return group
+
+
+def _prepare(listener: socket.socket) -> None:
+    # Inherited by each connection: what a watcher has not read yet waits where it can still be merged.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
+    listener.setblocking(False)
 
 
 def _check_exposure(listener: socket.socket, config: ServerConfig) -> None:
@@ -206,11 +241,11 @@ class _Server(uvicorn.Server):
 
 
 @contextmanager
-def _signals(stop: asyncio.Event) -> Iterator[None]:
+def _signals(stop: asyncio.Event, *, second_ends: bool) -> Iterator[None]:
     loop = asyncio.get_running_loop()
 
     def on_signal(number: signal.Signals) -> None:
-        if stop.is_set():
+        if second_ends and stop.is_set():
             # As if nobody had ever caught it. What was accepted is recorded, and the next start cleans up.
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)

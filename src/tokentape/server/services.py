@@ -9,6 +9,7 @@ from tokentape.hub.channels import Channels
 from tokentape.providers.catalog import Catalog
 from tokentape.runs import Runs
 from tokentape.server.config import ServerConfig
+from tokentape.server.instances import Instances
 from tokentape.stores.base import Store
 
 
@@ -23,3 +24,4 @@ class Services:
     catalog: Catalog
     config: ServerConfig
     version: str
+    instances: Instances

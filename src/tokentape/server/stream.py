@@ -80,7 +80,12 @@ class Unsent:
             watcher.start()
 
 
+def pause_ms() -> int:
+    """When one client of a server that goes away should come back."""
+    low, high = RECONNECT_MS
+    return low + secrets.randbelow(high - low)
+
+
 def farewell() -> bytes:
     """What a server that goes away says last: when to come back."""
-    low, high = RECONNECT_MS
-    return b": the server is going away\nretry: %d\n\n" % (low + secrets.randbelow(high - low))
+    return b": the server is going away\nretry: %d\n\n" % pause_ms()

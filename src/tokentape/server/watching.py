@@ -62,7 +62,7 @@ async def find(services: Services, name: str) -> Place:
 
 async def _check_run(services: Services, name: str) -> None:
     try:
-        services.runs.get(name.removeprefix(RUN_STREAMS))
+        await services.runs.find(name.removeprefix(RUN_STREAMS))
     except RunNotFound as unknown:
         # The stream of a run that is forgotten may still be kept.
         try:

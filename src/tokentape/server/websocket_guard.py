@@ -24,7 +24,8 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import Frame
 from websockets.protocol import State
 
-from tokentape.core.frames import CloseCode
+from tokentape.core.frames import CloseCode, closing_reason
+from tokentape.server.stream import pause_ms
 
 _log = logging.getLogger(__name__)
 
@@ -196,7 +197,8 @@ class GuardedWebSocketProtocol(WebSocketsSansIOProtocol):
     def shutdown(self) -> None:
         if self.handshake_complete and self.conn.state is State.OPEN:
             self.stop_keepalive()
-            self.conn.fail(CloseCode.SERVICE_RESTART, "The server restarts; reconnect with your cursors.")
+            text = "The server goes away; reconnect with your cursors."
+            self.conn.fail(CloseCode.DRAINING, closing_reason(pause_ms(), text))
             self._fail()
         elif self.handshake_complete and not self.close_sent:
             self.transport.close()  # the client has begun to close, which uvicorn would fail on

@@ -9,7 +9,7 @@ from __future__ import annotations
 from asyncio import Future
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
+from typing import Any, Final, NamedTuple, Protocol, Self, runtime_checkable
 
 import msgspec
 
@@ -232,6 +232,30 @@ class Diagnosing(Protocol):
         ...
 
 
+MAX_BROADCAST: Final = 262_144
+"""Bytes of one broadcast: the same as of an event."""
+
+
+@runtime_checkable
+class Broadcasting(Protocol):
+    """Capability: tells all processes of a store what nobody needs later.
+
+    It is stored nowhere, and told at most once. What one process tells of one stream MUST be heard in that order, as
+    far as it is heard: it MAY be lost. The stream need not exist.
+    """
+
+    def broadcast(self, stream: str, record: bytes) -> None:
+        """Tells every listener of every process: those of this one before it returns. It MUST NOT wait for others.
+
+        Raises `TooLarge` for a record of more than `MAX_BROADCAST` bytes.
+        """
+        ...
+
+    def listen(self, hearer: Callable[[str, bytes], None]) -> Callable[[], None]:
+        """Calls back, in the running event loop, with each stream and record; returns what ends that."""
+        ...
+
+
 class LeaseInfo(NamedTuple):
     """A lease. `token` grows with every acquisition of that name; `value` says what it is for."""
 
@@ -261,12 +285,19 @@ class Leasing(Protocol):
         """Keeps it; False when it was lost: the holder MUST stop writing. Once it has run out, it is lost."""
         ...
 
+    async def renew_all(self, held: Sequence[Fence], *, seconds: float) -> Sequence[bool]:
+        """As `renew` for each of them, at once: a process holds thousands."""
+        ...
+
     async def release(self, name: str, token: int) -> None:
         """Gives it back; without effect when it was lost: then it stays listed, as an orphan to clean up."""
         ...
 
-    async def leases(self, prefix: str = "") -> Sequence[LeaseInfo]:
-        """All leases that were acquired and not released, live or not: dead ones are orphans to clean up."""
+    async def leases(self, prefix: str = "", *, dead: bool = False) -> Sequence[LeaseInfo]:
+        """All leases that were acquired and not released; with `dead` those alone that are not live.
+
+        Dead ones are orphans to clean up.
+        """
         ...
 
 
@@ -291,4 +322,50 @@ class Presence(Protocol):
 
     async def members(self, stream: str) -> list[Member]:
         """Those present now, in the order of arrival."""
+        ...
+
+
+class Job(NamedTuple):
+    """An entry that was taken from a queue. `receipt` is the store's own name for it."""
+
+    receipt: str
+    name: str
+
+
+MAX_JOBS: Final = 100_000
+"""Entries of one queue; beyond that the oldest ones go."""
+
+
+@runtime_checkable
+class Queueing(Protocol):
+    """Capability: work for whoever is free first.
+
+    An entry is a hint. It MUST be delivered at least once, unless the queue was over `MAX_JOBS` or the store has
+    lost what it had accepted; it MAY be delivered more than once, and out of turn after a failure. What must happen
+    once is guarded by a lease, and what must happen at all is on a stream.
+    """
+
+    @property
+    def between_processes(self) -> bool:
+        """Whether other processes put and take here too."""
+        ...
+
+    async def put_job(self, queue: str, name: str) -> None:
+        """Adds an entry at the end."""
+        ...
+
+    async def take_job(self, queue: str, *, seconds: float, again: float) -> Job | None:
+        """The entry that has waited longest; None when there was none for so many seconds.
+
+        One that was taken and is not finished MUST come again, to anybody, `again` seconds after it was taken.
+        Cancelling this MUST NOT lose an entry for longer than that.
+        """
+        ...
+
+    async def finish_job(self, queue: str, job: Job) -> None:
+        """Removes an entry that was taken; without effect when it is gone."""
+        ...
+
+    async def count_jobs(self, queue: str) -> int:
+        """How many entries there are, taken or not."""
         ...

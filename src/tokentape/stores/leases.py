@@ -69,6 +69,10 @@ class LeaseTable:
             self._leases[name] = lease._replace(until=self._monotonic() + seconds)
             return True
 
+    def renew_all(self, held: Iterable[Fence], *, seconds: float) -> list[bool]:
+        """Keeps those that are still held."""
+        return [self.renew(*fence, seconds=seconds) for fence in held]
+
     def release(self, name: str, token: int) -> bool:
         """Gives back a lease that is still held; False when it was lost."""
         with self._lock:
@@ -82,8 +86,9 @@ class LeaseTable:
         lease = self._leases.get(fence.lease)
         return lease is not None and lease.token == fence.token and self._live(lease)
 
-    def infos(self, prefix: str) -> list[LeaseInfo]:
-        return [self._info(lease) for name, lease in sorted(self._leases.items()) if name.startswith(prefix)]
+    def infos(self, prefix: str, *, dead: bool = False) -> list[LeaseInfo]:
+        infos = [self._info(lease) for name, lease in sorted(self._leases.items()) if name.startswith(prefix)]
+        return [info for info in infos if not info.live] if dead else infos
 
     def _held(self, name: str, token: int) -> Lease | None:
         lease = self._leases.get(name)

@@ -10,7 +10,8 @@ from types import TracebackType
 from typing import Self
 
 from tokentape.core.errors import TokentapeError
-from tokentape.stores.base import Append, Appended, LeaseInfo, Page, Standing, StreamConfig, StreamInfo
+from tokentape.stores.base import Append, Appended, Fence, LeaseInfo, Page, Standing, StreamConfig, StreamInfo
+from tokentape.stores.broadcast import Hearers, LocalBroadcast
 from tokentape.stores.leases import LeaseTable
 from tokentape.stores.log import (
     Head,
@@ -23,6 +24,7 @@ from tokentape.stores.log import (
     same_config,
 )
 from tokentape.stores.presence import LocalPresence
+from tokentape.stores.queues import LocalQueues
 from tokentape.stores.retention import Clock, Lifetime, excess, oldest
 
 SWEEP_SECONDS = 30.0
@@ -61,8 +63,8 @@ class _Stream(Head):
             del self.keys[key]
 
 
-class MemoryStore(LocalPresence):
-    """Streams in this process's memory, with listing, notification, leases and presence.
+class MemoryStore(LocalPresence, LocalQueues, LocalBroadcast):
+    """Streams in this process's memory, with listing, notification, broadcasts, leases, presence and queues.
 
     Accepted records survive nothing: not the end of the process, not even a crash. Memory is bounded by
     the streams' own retention only. It belongs to one event loop.
@@ -71,8 +73,10 @@ class MemoryStore(LocalPresence):
     def __init__(
         self, *, now: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
-        super().__init__(monotonic)
+        LocalPresence.__init__(self, monotonic)
+        LocalQueues.__init__(self, monotonic)
         self._clock = Clock(now, monotonic)
+        self._hearers = Hearers()
         self._streams: dict[str, _Stream] = {}
         self._leases = LeaseTable(monotonic)
         self._listeners: dict[Callable[[Standing], None], None] = {}
@@ -177,9 +181,13 @@ class MemoryStore(LocalPresence):
         """Gives a lease back; without effect when it was lost."""
         self._leases.release(name, token)
 
-    async def leases(self, prefix: str = "") -> Sequence[LeaseInfo]:
-        """All leases that were acquired and not released, live or not."""
-        return self._leases.infos(prefix)
+    async def renew_all(self, held: Sequence[Fence], *, seconds: float) -> Sequence[bool]:
+        """Keeps leases; see `Leasing.renew_all`."""
+        return self._leases.renew_all(held, seconds=seconds)
+
+    async def leases(self, prefix: str = "", *, dead: bool = False) -> Sequence[LeaseInfo]:
+        """All leases that were acquired and not released; with `dead` those alone that are not live."""
+        return self._leases.infos(prefix, dead=dead)
 
     def _find(self, name: str) -> _Stream | None:
         stream = self._streams.get(name)

@@ -40,6 +40,11 @@ def open_store(url: str) -> Store:
     raise SetupError(f"{shown[:200]!r} is not the URL of a store. Use {KNOWN}.")
 
 
+def is_shared(url: str) -> bool:
+    """Whether several processes can use this store at once."""
+    return urlsplit(url).scheme in REDIS
+
+
 def _open_sqlite(url: str, host: str, path: str, options: dict[str, str]) -> SqliteStore:
     if host or len(path) < 2 or path.endswith("/"):
         raise SetupError(f"{url!r} names no file. Use {KNOWN}: after sqlite:// comes another / and then the path.")

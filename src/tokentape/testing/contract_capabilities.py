@@ -6,16 +6,19 @@ import asyncio
 
 import pytest
 
-from tokentape.core.errors import Fenced, TokentapeError
+from tokentape.core.errors import Fenced, StreamNotFound, TokentapeError, TooLarge
 from tokentape.stores.base import (
+    MAX_BROADCAST,
     Append,
     Appended,
+    Broadcasting,
     Fence,
     Leasing,
     Listing,
     Member,
     Notifying,
     Presence,
+    Queueing,
     Standing,
     Store,
     StreamConfig,
@@ -37,12 +40,20 @@ def notifying(store: Store) -> Notifying:
     return store if isinstance(store, Notifying) else pytest.skip("this store does not tell")
 
 
+def broadcasting(store: Store) -> Broadcasting:
+    return store if isinstance(store, Broadcasting) else pytest.skip("this store does not broadcast")
+
+
 def leasing(store: Store) -> Leasing:
     return store if isinstance(store, Leasing) else pytest.skip("this store has no leases")
 
 
 def presence(store: Store) -> Presence:
     return store if isinstance(store, Presence) else pytest.skip("this store has no presence")
+
+
+def queueing(store: Store) -> Queueing:
+    return store if isinstance(store, Queueing) else pytest.skip("this store has no queues")
 
 
 class CapabilityContract:
@@ -214,6 +225,27 @@ class CapabilityContract:
         await leases.release("run/1", mine.token)
         assert [lease.name for lease in await leases.leases("run/")] == ["run/2"]
 
+    async def test_many_leases_are_renewed_at_once(self, store: Store, clock: ManualClock) -> None:
+        leases = leasing(store)
+        held = []
+        for number in range(1200):
+            lease = await leases.acquire(f"run/{number}", "me", seconds=5 if number % 100 == 0 else 10)
+            assert lease is not None
+            held.append(Fence(lease.name, lease.token))
+        clock.advance(6)
+        assert await leases.renew_all(held, seconds=10) == [number % 100 != 0 for number in range(1200)]
+        assert await leases.renew_all([], seconds=10) == []
+        clock.advance(6)
+        assert len(await leases.leases("run/", dead=True)) == 12
+
+    async def test_dead_leases_are_listed_by_themselves(self, store: Store, clock: ManualClock) -> None:
+        leases = leasing(store)
+        for name, seconds in (("run/1", 10), ("run/2", 100), ("other", 10)):
+            await leases.acquire(name, "me", seconds=seconds)
+        assert await leases.leases("run/", dead=True) == []
+        clock.advance(11)
+        assert [(lease.name, lease.live) for lease in await leases.leases("run/", dead=True)] == [("run/1", False)]
+
     @pytest.mark.parametrize("hours", [1, -1])
     async def test_row_44_no_jump_of_the_wall_clock_moves_a_lease(
         self, store: Store, clock: ManualClock, hours: int
@@ -226,6 +258,46 @@ class CapabilityContract:
         assert await leases.acquire("run", "you", seconds=10) is None
         clock.advance(2)
         assert await leases.acquire("run", "you", seconds=10) is not None
+
+    async def test_a_broadcast_is_heard_at_once_and_once_by_everybody_here(self, store: Store) -> None:
+        teller = broadcasting(store)
+        heard: list[tuple[str, bytes]] = []
+        others: list[tuple[str, bytes]] = []
+        forget = teller.listen(lambda stream, record: heard.append((stream, record)))
+        teller.listen(lambda stream, record: others.append((stream, record)))
+        told = [("room", b"%d" % number) for number in range(50)] + [("a name/with } and \n in it", b"\xff \x00")]
+        for stream, record in told:
+            teller.broadcast(stream, record)
+        assert heard == others == told
+        forget()
+        teller.broadcast("room", b"more")
+        await asyncio.sleep(0.1)  # a second copy would come by now
+        assert heard == told
+        assert others == [*told, ("room", b"more")]
+
+    async def test_a_broadcast_is_kept_nowhere_and_may_not_be_too_large(self, store: Store) -> None:
+        teller = broadcasting(store)
+        heard: list[bytes] = []
+        teller.broadcast("room", b"before")
+        teller.listen(lambda _stream, record: heard.append(record))
+        teller.broadcast("room", b"x" * MAX_BROADCAST)
+        with pytest.raises(TooLarge):
+            teller.broadcast("room", b"x" * (MAX_BROADCAST + 1))
+        assert [len(record) for record in heard] == [MAX_BROADCAST]
+        with pytest.raises(StreamNotFound):
+            await store.info("room")
+
+    async def test_a_hearer_that_fails_does_not_keep_others_from_hearing(self, store: Store) -> None:
+        teller = broadcasting(store)
+        heard: list[bytes] = []
+
+        def fails(_stream: str, _record: bytes) -> None:
+            raise RuntimeError("no")
+
+        teller.listen(fails)
+        teller.listen(lambda _stream, record: heard.append(record))
+        teller.broadcast("room", b"1")
+        assert heard == [b"1"]
 
     async def test_members_come_and_go(self, store: Store) -> None:
         here = presence(store)
@@ -250,3 +322,63 @@ class CapabilityContract:
         clock.advance(11)
         assert await here.members("room") == []
         assert await here.track("room", Member("ann", 1), seconds=30)
+
+    async def test_jobs_are_taken_once_each_in_their_order(self, store: Store) -> None:
+        queue = queueing(store)
+        assert await queue.take_job("q", seconds=0.01, again=60) is None
+        for name in ("a", "b", "c"):
+            await queue.put_job("q", name)
+        assert await queue.count_jobs("q") == 3
+        assert await queue.take_job("other", seconds=0.01, again=60) is None
+        jobs = []
+        while (job := await queue.take_job("q", seconds=0.01, again=60)) is not None:
+            jobs.append(job)
+        assert [job.name for job in jobs] == ["a", "b", "c"]
+        assert await queue.count_jobs("q") == 3
+        for job in jobs * 2:  # the second time without effect
+            await queue.finish_job("q", job)
+        assert await queue.count_jobs("q") == 0
+        assert await queue.take_job("q", seconds=0.01, again=60) is None
+
+    async def test_whoever_waits_for_a_job_gets_it_when_it_comes(self, store: Store) -> None:
+        queue = queueing(store)
+        taking = asyncio.create_task(queue.take_job("q", seconds=20, again=60))
+        await asyncio.sleep(0.05)
+        await queue.put_job("q", "late")
+        async with asyncio.timeout(10):
+            job = await taking
+        assert job is not None
+        assert job.name == "late"
+
+    async def test_a_job_that_is_not_finished_comes_again(self, store: Store, clock: ManualClock) -> None:
+        queue = queueing(store)
+        for name in ("a", "b"):
+            await queue.put_job("q", name)
+        first = await queue.take_job("q", seconds=0.01, again=0.2)
+        assert first is not None
+        # A store may measure this by the clock of its server.
+        clock.advance(0.3)
+        await asyncio.sleep(0.3)
+        taken = [await queue.take_job("q", seconds=0.01, again=0.2) for _ in range(2)]
+        assert sorted(job.name for job in taken if job is not None) == ["a", "b"]
+        for job in taken:
+            assert job is not None
+            await queue.finish_job("q", job)
+        clock.advance(0.3)
+        await asyncio.sleep(0.3)
+        assert await queue.take_job("q", seconds=0.01, again=0.2) is None
+
+    async def test_a_cancelled_wait_loses_no_job(self, store: Store, clock: ManualClock) -> None:
+        queue = queueing(store)
+        for _ in range(3):
+            taking = asyncio.create_task(queue.take_job("q", seconds=20, again=0.2))
+            await asyncio.sleep(0.02)
+            taking.cancel()
+            await asyncio.gather(taking, return_exceptions=True)
+        await queue.put_job("q", "a")
+        job = None
+        async with asyncio.timeout(20):
+            while job is None:
+                clock.advance(0.3)
+                job = await queue.take_job("q", seconds=0.3, again=0.2)
+        assert job.name == "a"

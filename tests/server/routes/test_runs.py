@@ -25,7 +25,7 @@ async def test_a_start_tells_all_that_is_needed():
 def test_an_answer_has_all_of_a_run_but_its_secrets():
     known = {field.name for field in msgspec.structs.fields(RunInfo)}
     told = {field.name for field in msgspec.structs.fields(RunAnswer)}
-    assert told == known - HIDDEN | {"links"}
+    assert told == known - HIDDEN | {"links", "position"}
 
 
 async def test_an_idempotency_key_starts_one_run():

@@ -19,7 +19,7 @@ async def test_health_and_readiness():
     store = Failing()
     async with running_server(store=store) as rig:
         assert (await rig.ask("GET", "/healthz")).json == {"status": "ok"}
-        assert (await rig.ask("GET", "/readyz")).json == {"status": "ready"}
+        assert (await rig.ask("GET", "/readyz")).json == {"status": "ready", "instances": 1, "agree": True}
         store.failing = True
         assert (await rig.ask("GET", "/healthz")).status == 200
         reply = await rig.ask("GET", "/readyz")

@@ -257,7 +257,7 @@ async def test_who_has_gone_watches_nothing_though_a_request_still_hangs(rig, ha
     left = asyncio.Event()
     async with rig.peer() as peer:
         await peer.ask("subscribe", stream="room")
-        rig.services.hub.on_audience = lambda _stream, count: count or left.set()
+        rig.services.hub.on_audience.append(lambda _stream, count: count or left.set())
         await peer.tell("publish", stream="room", type="chat:x", data=1)
         await peer.ask("ping")
     await asyncio.wait_for(left.wait(), 2)
@@ -294,7 +294,7 @@ async def test_a_drain_says_so_after_what_was_recorded_and_ends_no_subscription(
     await publish(rig, "room", *range(100))
     rig.services.hub.drain()
     code, reason = await peer.closed()
-    assert code == CloseCode.SERVICE_RESTART
+    assert code == CloseCode.DRAINING
     assert "reconnect" in reason
     assert "end" not in [m["op"] for m in peer.seen]
 
@@ -313,7 +313,7 @@ async def test_what_was_on_its_way_is_sent_before_the_close(rig):
             pass
         await other.ask("unsubscribe", stream="room")
     rig.services.hub.drain()
-    assert await raw.closed() == CloseCode.SERVICE_RESTART
+    assert await raw.closed() == CloseCode.DRAINING
     assert [m["op"] for m in raw.messages if m["op"] != "event"] == ["ack"] * 20
     offsets = [int(m["cursor"].partition("-")[2]) for m in raw.messages if m["op"] == "event"]
     assert offsets == list(range(1, len(offsets) + 1))
@@ -331,7 +331,7 @@ async def test_the_end_of_the_server_has_a_code_and_a_reason():
         await peer.ask("ping")
         await rig.shut_down()
         code, reason = await peer.closed()
-    assert code == CloseCode.SERVICE_RESTART
+    assert code == CloseCode.DRAINING
     assert "reconnect" in reason
 
 

@@ -303,7 +303,7 @@ def messages_of(data: bytes) -> list[dict]:
 async def test_a_drain_says_so_also_to_those_who_are_silent(rig):
     raws = [(await subscribed(rig))[0] for _ in range(20)]
     rig.services.hub.drain()
-    assert [await raw.closed() for raw in raws] == [CloseCode.SERVICE_RESTART] * 20
+    assert [await raw.closed() for raw in raws] == [CloseCode.DRAINING] * 20
 
 
 async def test_who_takes_nothing_does_not_hold_up_the_end():

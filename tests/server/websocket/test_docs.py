@@ -18,6 +18,7 @@ REQUESTS = re.findall(r"^    → (.*)$", TEXT, re.MULTILINE)
 ANSWERS = re.findall(r"^    ← (.*)$", TEXT, re.MULTILINE)
 NEVER_CLOSED_WITH = {
     CloseCode.GOING_AWAY,
+    CloseCode.SERVICE_RESTART,
     CloseCode.TRY_LATER,
     CloseCode.SLOW,  # who takes nothing would not take a close frame either
 }

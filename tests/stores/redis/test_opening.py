@@ -61,6 +61,10 @@ async def test_the_rights_that_a_refusal_names_are_enough(own_redis: RedisServer
         assert await everything(store, "a") == [b"x"]
         assert [info.name for info in await store.list()] == ["a"]
         assert await store.acquire("lease", "me", seconds=1) is not None
+        await store.put_job("q", "a")
+        job = await store.take_job("q", seconds=1, again=60)
+        assert job is not None
+        await store.finish_job("q", job)
         await store.delete("a")
 
 

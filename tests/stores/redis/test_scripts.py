@@ -155,6 +155,7 @@ async def leases(store: RedisStore, clock: ManualClock, client: Redis) -> None:
     assert await store.renew("lease", lease.token, seconds=10)
     assert not await store.renew("lease", 1, seconds=10)
     assert await store.leases() == [lease]
+    assert await store.leases(dead=True) == []
     # A cluster looks leases up first, and tells the stream's node until when they are held.
     time = store._time()
     for token, ends in ((lease.token, str(time[1] + 10_000).encode()), (1, b"0")):

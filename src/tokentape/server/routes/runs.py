@@ -12,7 +12,7 @@ from tokentape.core.errors import BadRequest
 from tokentape.core.resume import parse_from
 from tokentape.hub.channels import RUN_STREAMS
 from tokentape.runs import RunInfo, RunRequest
-from tokentape.runs.request import State
+from tokentape.runs.request import OnCrash, State
 from tokentape.server.operations import Answer, Call, Operation, answer
 from tokentape.server.routes.watch import EVENT_STREAM, RESUME_HEADERS, wants_stream, watch, watching
 from tokentape.server.sse import SseResponse
@@ -20,7 +20,7 @@ from tokentape.server.watching import ViewQuery, WatchQuery, dialect_of, find, p
 
 MAX_KEY: Final = 200
 """Characters of an Idempotency-Key."""
-HIDDEN: Final = frozenset({"key", "digest"})
+HIDDEN: Final = frozenset({"key", "digest", "queue"})
 """What is known of a run and told to nobody: whoever knows its key could start it again as their own."""
 
 
@@ -52,6 +52,13 @@ class RunAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     error: dict[str, Any] | None = None
     metadata: dict[str, Any] = {}
     replaces: str | None = None
+    on_crash: OnCrash = "interrupt"
+    attempt: int = 1
+    """More than 1 once it was restarted, or handed over."""
+    position: int | None = None
+    """How many runs stand before it, while it waits."""
+    stop_after: float | None = None
+    """Seconds without a watcher after which it is stopped; without it, it goes on."""
 
 
 class RunList(msgspec.Struct, frozen=True):
@@ -112,7 +119,8 @@ async def _list(call: Call[RunsQuery, None]) -> Response:
 
 
 async def _get(call: Call[None, None]) -> Response:
-    return answer(_view(call, call.services.runs.get(call.path("id"))))
+    info = await call.services.runs.find(call.path("id"))
+    return answer(_view(call, info, position=call.services.runs.position(info)))
 
 
 async def _watch(call: Call[WatchQuery, None]) -> Response:
@@ -125,10 +133,10 @@ async def _stop(call: Call[None, StopRequest | None]) -> Response:
     return answer(_view(call, await call.services.runs.stop(call.path("id"), detail=why.reason)))
 
 
-def _view(call: Call[Any, Any], info: RunInfo) -> RunAnswer:
+def _view(call: Call[Any, Any], info: RunInfo, *, position: int | None = None) -> RunAnswer:
     known = {name: value for name, value in msgspec.structs.asdict(info).items() if name not in HIDDEN}
     here = call.link(f"/v1/runs/{info.id}")
-    return RunAnswer(links=RunLinks(events=f"{here}/events", stop=f"{here}/stop"), **known)
+    return RunAnswer(links=RunLinks(events=f"{here}/events", stop=f"{here}/stop"), position=position, **known)
 
 
 OPERATIONS: Final = (

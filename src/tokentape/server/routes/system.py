@@ -21,6 +21,13 @@ class Health(msgspec.Struct, frozen=True):
     status: str
 
 
+class Ready(Health, frozen=True):
+    """Beside the status: how many instances are on the store, and whether they are set alike."""
+
+    instances: int
+    agree: bool
+
+
 class Readiness:
     """Whether new requests should be sent here."""
 
@@ -47,7 +54,8 @@ async def _ready(call: Call[None, None]) -> Response:
         pass  # an answer, too
     except TimeoutError:
         raise StoreUnavailable(f"The store has not answered within {STORE_DEADLINE:g} seconds.") from None
-    return answer(Health("ready"))
+    instances = call.services.instances
+    return answer(Ready("ready", instances.count, instances.agree))
 
 
 async def _models(call: Call[None, None]) -> Response:
@@ -88,7 +96,7 @@ OPERATIONS: Final = (
         path="/readyz",
         handle=_ready,
         summary="Whether requests should be sent here: the store answers, and the server is not going away",
-        answers={200: (Answer(description="They should", body=Health),)},
+        answers={200: (Answer(description="They should", body=Ready),)},
         public=True,
     ),
 )

@@ -23,9 +23,10 @@ from typing import Final, NamedTuple
 
 from tokentape.core import messages
 from tokentape.core.errors import ProtocolError, TokentapeError, TooLarge, Unauthorized
-from tokentape.core.frames import CloseCode
+from tokentape.core.frames import CloseCode, closing_reason
 from tokentape.core.messages import Auth, Ping, Request
 from tokentape.server.services import Services
+from tokentape.server.stream import pause_ms
 from tokentape.server.websocket.attendance import Attendance
 from tokentape.server.websocket.inbox import Inbox, Refused
 from tokentape.server.websocket.requests import Requests
@@ -235,7 +236,7 @@ class Connection:
         self._end(Closing(code, reason))
 
     def _restart(self) -> None:
-        self.close(CloseCode.SERVICE_RESTART, "The server restarts; reconnect with your cursors.")
+        self.close(CloseCode.DRAINING, closing_reason(pause_ms(), "The server goes away; reconnect with your cursors."))
 
     def _end(self, closing: Closing | None) -> None:
         if self._over:

@@ -13,7 +13,7 @@
 | reader | the one connection on which wake-ups arrive |
 | positions | where the streams in use stand, so that a lost wake-up does no harm |
 | index | the names of all streams, for listing |
-| leases, presence | these capabilities |
+| leases, presence, queue | these capabilities |
 | scripts/*.lua | every change of a stream, each as one atomic step |
 
 A stream is a Redis Stream with the ids `<offset>-0`, and a hash with its state; all its keys have one hash tag, so that

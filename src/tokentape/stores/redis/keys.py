@@ -16,6 +16,8 @@ class Keys:
         """The last fencing token."""
         self.channel = f"{prefix}wake:{db}"
         """Where wake-ups are published. Channels know no databases, so the number is part of the name."""
+        self.broadcasts = f"{prefix}live:{db}"
+        """Where broadcasts are."""
 
     def stream(self, name: str) -> tuple[str, str, str, str]:
         """State, log, keys and producers of a stream, in the order that the scripts expect."""
@@ -25,6 +27,10 @@ class Keys:
     def state(self, name: str) -> str:
         """The first of `stream`."""
         return f"{self._prefix}{{{_tag(name)}}}:state"
+
+    def queue(self, name: str) -> str:
+        """The entries of a queue."""
+        return f"{self._prefix}{{{_tag(name)}}}:jobs"
 
     def presence(self, name: str) -> tuple[str, str]:
         """Who is present on a stream: members, and the ends of their time."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from tokentape.stores.base import LeaseInfo
+from tokentape.stores.base import Fence, LeaseInfo
 from tokentape.stores.redis.keys import Keys
 from tokentape.stores.redis.link import Link
 from tokentape.stores.redis.scripts import ACQUIRE, LEASES, RELEASE, RENEW, Command
@@ -36,17 +36,23 @@ class RedisLeases:
         [kept] = await self._link.ask([RENEW.command((self._keys.leases,), *self._time(), name, token, _ms(seconds))])
         return bool(kept)
 
+    async def renew_all(self, held: Sequence[Fence], *, seconds: float) -> Sequence[bool]:
+        """Keeps leases, as one pipeline; see `Leasing.renew_all`."""
+        keys, milliseconds = (self._keys.leases,), _ms(seconds)
+        commands = [RENEW.command(keys, *self._time(), name, token, milliseconds) for name, token in held]
+        return [bool(kept) for kept in await self._link.ask(commands)]
+
     async def release(self, name: str, token: int) -> None:
         """Gives a lease back; without effect when it was lost."""
         await self._link.ask([RELEASE.command((self._keys.leases,), *self._time(), name, token)])
 
-    async def leases(self, prefix: str = "") -> Sequence[LeaseInfo]:
-        """All leases that were acquired and not released, live or not, by name."""
+    async def leases(self, prefix: str = "", *, dead: bool = False) -> Sequence[LeaseInfo]:
+        """All leases that were acquired and not released, by name; with `dead` those alone that are not live."""
         pattern = "".join(f"\\{letter}" if letter in "*?[]^\\" else letter for letter in prefix) + "*"
         found: dict[str, LeaseInfo] = {}
         cursor: bytes = b"0"
         while True:
-            command: Command = LEASES.command((self._keys.leases,), *self._time(), cursor, pattern)
+            command: Command = LEASES.command((self._keys.leases,), *self._time(), cursor, pattern, int(dead))
             [[cursor, fields]] = await self._link.ask([command])
             for at in range(0, len(fields), 5):
                 raw_name, token, live, holder, value = fields[at : at + 5]

@@ -122,9 +122,10 @@ class Link:
 
     async def ask_any(self, *commands: Command) -> list[Any]:
         """One attempt at commands that have no key, at any node; the answers or exceptions."""
-        client = self._master if self._cluster is None else self._node(self._cluster.get_primaries()[0])
-        assert client is not None, "opened first"
-        return await self._pipeline(client, commands)
+        async with self._room:
+            client = self._master if self._cluster is None else self._node(self._cluster.get_primaries()[0])
+            assert client is not None, "opened first"
+            return await self._pipeline(client, commands)
 
     async def connect(self) -> AbstractConnection:
         """A connection of its own, to any node that takes part in publishing; the caller closes it."""

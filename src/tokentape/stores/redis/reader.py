@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from redis.asyncio.connection import AbstractConnection
@@ -45,10 +45,13 @@ class Reader:
         tell: Callable[[Standing], None],
         *,
         origin: str,
+        others: Mapping[str, Callable[[bytes], None]] | None = None,
         check_seconds: float = CHECK_SECONDS,
         beat_seconds: float = BEAT_SECONDS,
     ) -> None:
+        """`others` are channels that come by the same connection, and who takes their messages."""
         self._link = link
+        self._takers = {channel.encode(): self._take, **{name.encode(): take for name, take in (others or {}).items()}}
         self._channel = channel
         self._positions = positions
         self._tell = tell
@@ -88,12 +91,17 @@ class Reader:
             failures += 1
 
     async def _subscribe(self, connection: AbstractConnection) -> None:
-        await connection.send_command("SUBSCRIBE", self._channel, check_health=False)
-        answer = await connection.read_response(timeout=self._link.target.timeout)
-        if answer is None:
-            raise ConnectionError("SUBSCRIBE was not answered")
-        if answer[0] != b"subscribe":
-            raise ConnectionError(f"SUBSCRIBE was answered with {answer[0]!r}")
+        await connection.send_command("SUBSCRIBE", *self._takers, check_health=False)
+        subscribed = 0
+        while subscribed < len(self._takers):
+            answer = await connection.read_response(timeout=self._link.target.timeout)
+            if answer is None:
+                raise ConnectionError("SUBSCRIBE was not answered")
+            # Between the answers, messages of the channels before may come.
+            if answer[0] == b"subscribe":
+                subscribed += 1
+            elif answer[0] != b"message":
+                raise ConnectionError(f"SUBSCRIBE was answered with {answer[0]!r}")
 
     async def _receive(self, connection: AbstractConnection) -> None:
         """Takes messages until the connection is dead; it is asked for a sign of life when it is silent."""
@@ -108,13 +116,15 @@ class Reader:
                 await connection.send_command("PING", check_health=False)
                 continue
             asked = False
-            if message[0] == b"message" and not message[2].startswith(self._own):
-                self._take(message[2])
+            if message[0] == b"message":
+                self._takers[message[1]](message[2])
             taken += 1
             if taken % YIELD_AFTER == 0:
                 await asyncio.sleep(0)  # what has arrived already is read without a pause
 
     def _take(self, payload: bytes) -> None:
+        if payload.startswith(self._own):
+            return
         try:
             _, epoch, last, closed, name = payload.decode().split(" ", 4)
             standing = Standing(name, epoch, int(last), closed=closed == "1")

@@ -17,7 +17,9 @@ from redis.exceptions import RedisClusterException, RedisError
 
 from tokentape.core.errors import CursorGone, StreamExists, TokentapeError
 from tokentape.stores.base import Append, Appended, Page, Standing, StreamConfig, StreamInfo
+from tokentape.stores.broadcast import Hearer, Hearers
 from tokentape.stores.log import fresh_epoch, not_found, plain_config
+from tokentape.stores.redis.broadcast import Broadcaster
 from tokentape.stores.redis.entries import FUTURE, NOT_FOUND, TRIMMED, Entry
 from tokentape.stores.redis.index import Index
 from tokentape.stores.redis.keys import Keys
@@ -26,6 +28,7 @@ from tokentape.stores.redis.link import Link, end
 from tokentape.stores.redis.opening import check_server, refused
 from tokentape.stores.redis.positions import Positions
 from tokentape.stores.redis.presence import RedisPresence
+from tokentape.stores.redis.queue import RedisQueues
 from tokentape.stores.redis.reader import CHECK_SECONDS, Reader
 from tokentape.stores.redis.scripts import CREATE, DELETE, READ, Command
 from tokentape.stores.redis.url import Target, parse_url
@@ -53,8 +56,8 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True):
     """How often the positions of silent streams are looked up, should a wake-up have been lost."""
 
 
-class RedisStore(RedisLeases, RedisPresence):
-    """Streams in Redis or Valkey, with listing, notification, leases and presence, for many processes and machines.
+class RedisStore(RedisLeases, RedisPresence, RedisQueues):
+    """Streams in Redis or Valkey, with all capabilities, for many processes and machines.
 
     What is accepted survives what Redis survives, as it is configured (appendonly, appendfsync, replicas). Where it
     comes back with less than it had accepted, streams that this process knows get a new epoch, so that old positions
@@ -77,11 +80,14 @@ class RedisStore(RedisLeases, RedisPresence):
         self._keys = Keys(self._target.prefix, self._target.db)
         self._clock = Clock(now, monotonic) if now is not None and monotonic is not None else None
         self._listeners: dict[Callable[[Standing], None], None] = {}
+        RedisQueues.__init__(self)
+        self._hearers = Hearers()
 
     async def __aenter__(self) -> Self:
         """Connects, and looks whether this Redis will do; raises `SetupError`."""
         self._link = Link(self._target, connections=self._tuning.connections)
         self._writing = Link(self._target, connections=1)
+        self._taking = Link(self._target, connections=1)
         try:
             try:
                 await self._link.open()
@@ -105,11 +111,13 @@ class RedisStore(RedisLeases, RedisPresence):
             max_queued=self._tuning.max_queued,
             max_queued_bytes=self._tuning.max_queued_bytes,
         )
+        self._broadcaster = Broadcaster(self._link, self._keys.broadcasts, origin=origin, tell=self._hearers.tell)
         self._reader = Reader(
             self._link,
             self._keys.channel,
             self._positions,
             self._tell,
+            others={self._keys.broadcasts: self._broadcaster.take},
             origin=origin,
             check_seconds=self._tuning.check_seconds,
         )
@@ -122,11 +130,12 @@ class RedisStore(RedisLeases, RedisPresence):
         """Finishes what was handed in, then closes all connections."""
         await end([self._sweeper])
         await self._writer.finish()
+        await self._broadcaster.finish()
         await self._reader.close()
         await self._disconnect()
 
     async def _disconnect(self) -> None:
-        for link in (self._link, self._writing):
+        for link in (self._link, self._writing, self._taking):
             with contextlib.suppress(RedisError, RedisClusterException, OSError):
                 await link.close()
 
@@ -222,6 +231,14 @@ class RedisStore(RedisLeases, RedisPresence):
         """Calls back after appends of any process; see `Notifying.notify`."""
         self._listeners[listener] = None
         return lambda: self._listeners.pop(listener, None)
+
+    def broadcast(self, stream: str, record: bytes) -> None:
+        """Tells every listener of every process; see `Broadcasting.broadcast`."""
+        self._broadcaster.send(stream, record)
+
+    def listen(self, hearer: Hearer) -> Callable[[], None]:
+        """Hears the broadcasts of every process; see `Broadcasting.listen`."""
+        return self._hearers.add(hearer)
 
     def _accepted(self, entries: Sequence[Entry]) -> None:
         """A round is done: who waits for an answer gets it before anybody is told."""

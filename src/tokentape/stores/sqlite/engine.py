@@ -254,9 +254,9 @@ class Engine:
             begin(self._db)
             self._db.execute("DELETE FROM lease WHERE name = ?", (name,))
 
-    def leases(self, prefix: str) -> list[LeaseInfo]:
-        """All leases that were acquired and not released."""
-        return self._leases.infos(prefix)
+    def leases(self, prefix: str, *, dead: bool = False) -> list[LeaseInfo]:
+        """All leases that were acquired and not released; with `dead` those alone that are not live."""
+        return self._leases.infos(prefix, dead=dead)
 
     def delete(self, name: str) -> None:
         """Deletes a stream; raises `StreamNotFound`."""

@@ -17,7 +17,8 @@ import msgspec
 
 from tokentape.core.errors import CursorGone, StoreUnavailable, TokentapeError
 from tokentape.core.findings import Finding
-from tokentape.stores.base import Append, Appended, LeaseInfo, Page, StreamConfig, StreamInfo
+from tokentape.stores.base import Append, Appended, Fence, LeaseInfo, Page, StreamConfig, StreamInfo
+from tokentape.stores.broadcast import Hearers, LocalBroadcast
 from tokentape.stores.log import check_position, fit, not_found, plain_config, same_config
 from tokentape.stores.presence import LocalPresence
 from tokentape.stores.retention import Clock
@@ -31,8 +32,8 @@ from tokentape.stores.sqlite.writer import Writer
 log = logging.getLogger("tokentape.store")
 
 
-class SqliteStore(LocalPresence):
-    """Streams in one SQLite file, with listing, leases and presence; the default store.
+class SqliteStore(LocalPresence, LocalBroadcast):
+    """Streams in one SQLite file, with listing, broadcasts, leases and presence; the default store.
 
     What is accepted survives a crash of the process, also SIGKILL (`durability="normal"`), or a loss of
     power as well ("full": every commit waits for the disk). The file belongs to one process, and the
@@ -53,6 +54,7 @@ class SqliteStore(LocalPresence):
         tuning: Tuning | None = None,
     ) -> None:
         super().__init__(monotonic)
+        self._hearers = Hearers()
         self._path = Path(path)
         self._durability = durability
         self._clocks = now, monotonic
@@ -193,9 +195,13 @@ class SqliteStore(LocalPresence):
         """Gives a lease back; without effect when it was lost."""
         await self._writer.call(partial(self._engine.release, name, token))
 
-    async def leases(self, prefix: str = "") -> Sequence[LeaseInfo]:
+    async def renew_all(self, held: Sequence[Fence], *, seconds: float) -> Sequence[bool]:
+        """Keeps leases; see `Leasing.renew_all`."""
+        return [self._engine.renew(*fence, seconds=seconds) for fence in held]
+
+    async def leases(self, prefix: str = "", *, dead: bool = False) -> Sequence[LeaseInfo]:
         """All leases that were acquired and not released; those of an earlier process are not live."""
-        return await self._writer.call(partial(self._engine.leases, prefix))
+        return await self._writer.call(partial(self._engine.leases, prefix, dead=dead))
 
 
 def _committed(head: StoredHead) -> StreamInfo:

@@ -48,6 +48,9 @@ SCRIPTS: Final = (
 )  # fmt: skip
 
 
+_KEY_AT: Final = {"EVALSHA": 3, "XGROUP": 2, "XREADGROUP": -2}
+
+
 def key_of(command: Command) -> Value:
     """The key by which a cluster finds the node for a command."""
-    return command[3] if command[0] == "EVALSHA" else command[1]
+    return command[_KEY_AT.get(str(command[0]), 1)]
