@@ -14,6 +14,7 @@ from tokentape.hub import Hub
 from tokentape.hub.channels import Channels
 from tokentape.hub.presence import Roster
 from tokentape.runs import RunInfo, RunRequest, Runs, StopAfter
+from tokentape.runs.audience import Audience
 from tokentape.stores.base import Retention
 from tokentape.stores.memory import MemoryStore
 
@@ -40,6 +41,10 @@ class Instance:
         info, _ = await self.runs.start(RunRequest(messages=HELLO, on_no_watchers=StopAfter(grace), **fields))
         return info
 
+    @property
+    def audience(self) -> Audience:
+        return self.runs._audience
+
     def learn(self, info: RunInfo) -> None:
         """What following `$runs` does."""
         self.runs._registry.index.apply(info)
@@ -49,7 +54,7 @@ class Instance:
 
     def kill(self) -> None:
         """As kill -9 does it: nothing is said any more, neither of its watchers nor of anything else."""
-        roster, audience = self.channels.roster, self.runs._audience
+        roster, audience = self.channels.roster, self.audience
         for task in (roster._keeper, roster._looker, audience._speaker):
             if task is not None:
                 task.cancel()
@@ -165,7 +170,7 @@ async def test_the_grace_begins_when_the_last_one_leaves_also_if_he_came_unnotic
         deaf.setattr(store, "broadcast", lambda *_: None)
         watching = two.watching(info)
         await watching.__aenter__()
-        await until(lambda: two.runs._audience._said)
+        await until(lambda: two.audience._said)
     # The wait that had begun for want of news comes to its end, and to nothing, before he leaves.
     await asyncio.sleep(2.5)
     left = time.monotonic()

@@ -60,6 +60,18 @@ async def test_streams_are_spread_and_a_batch_reaches_all_of_them(url: str, node
                 heard.add((await told.get()).stream)
 
 
+async def test_broadcasts_reach_listeners_at_any_node(url: str, nodes: list[RedisServer]) -> None:
+    elsewhere = f"redis+cluster://127.0.0.1:{nodes[1].port}"
+    async with RedisStore(url) as one, RedisStore(elsewhere) as two:
+        await asyncio.gather(one._reader.connected.wait(), two._reader.connected.wait())
+        heard: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
+        two.listen(lambda stream, record: heard.put_nowait((stream, record)))
+        async with asyncio.timeout(10):
+            for turn in range(20):
+                one.broadcast(f"room/{turn}", b"%d" % turn)
+            assert [await heard.get() for _ in range(20)] == [(f"room/{turn}", b"%d" % turn) for turn in range(20)]
+
+
 async def test_p7_leases_on_one_node_guard_streams_on_all(url: str) -> None:
     async with RedisStore(url) as store:
         lease = await store.acquire("run", "me", seconds=30)

@@ -90,6 +90,7 @@ class Broadcaster:
                 self._drop(len(failed) + len(self._queue))
                 self._queue.clear()
                 self._bytes = 0
+                await self._link.mend(failed)
             elif self._dropped:
                 log.warning("%d broadcasts were dropped; Redis takes them again", self._dropped)
                 self._dropped = 0
