@@ -160,8 +160,8 @@ async def leases(store: RedisStore, clock: ManualClock, client: Redis) -> None:
     for token, ends in ((lease.token, str(time[1] + 10_000).encode()), (1, b"0")):
         command = FENCE.command((store._keys.leases,), *time, "lease", token)
         assert await store._link.ask([command]) == [ends]
-        entry = [*time, "channel", "origin", 1, 0, "l", "F", ends, b"y"]
-        [answer] = await store._link.ask([APPEND.command(store._keys.stream("l"), *entry)])
+        entry = [*time, "channel", "origin", 1, "", 0, "l", 1, 5, 4, 0, "F", ends, b"y"]
+        [[answer]] = await store._link.ask([APPEND.command(store._keys.stream("l"), *entry)])
         assert answer[0] == (0 if token == lease.token else 4)
     await store.release("lease", 1)
     await store.release("lease", lease.token)
@@ -185,8 +185,10 @@ async def repetitions(store: RedisStore, clock: ManualClock, client: Redis) -> N
     names = store._keys.stream("again")
 
     async def send(origin: str, number: int, index: int, flags: str, *records: bytes) -> list[object]:
-        entry = [*store._time(), "channel", origin, number, index, "again", flags, *records]
-        [answer] = await store._link.ask([APPEND.command(names, *entry)])
+        size = 2 + len(records)
+        entry = ["again", 1, size + 1, size, index, flags.removeprefix("r"), *records]
+        head = [*store._time(), "channel", origin, number, "r" if flags.startswith("r") else "", 0]
+        [[answer]] = await store._link.ask([APPEND.command(names, *head, *entry)])
         return answer
 
     first = await send("me", 1, 0, "", b"1")

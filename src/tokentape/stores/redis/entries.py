@@ -16,7 +16,7 @@ from tokentape.core.errors import (
     StreamClosed,
     TokentapeError,
 )
-from tokentape.stores.base import Append, Appended
+from tokentape.stores.base import Append, Appended, Fence
 from tokentape.stores.log import not_found
 from tokentape.stores.redis.scripts import Value
 
@@ -33,12 +33,14 @@ SEQUENCE: Final = 8
 UNSURE: Final = 9
 FUTURE: Final = 10
 TRIMMED: Final = 11
+FAILED: Final = 12
+LATER: Final = 13
 
 
 class Entry:
     """One entry of a batch on its way to Redis and back."""
 
-    __slots__ = ("append", "fence_ends", "index", "result", "round", "size")
+    __slots__ = ("append", "fence_ends", "index", "result", "size")
 
     def __init__(self, append: Append) -> None:
         for record in append.records:
@@ -47,7 +49,6 @@ class Entry:
         self.append = append
         self.size = sum(map(len, append.records))
         self.result: Appended | TokentapeError | None = self._judge()
-        self.round = 0
         self.index = 0
         self.fence_ends: bytes | None = None
         """When its lease ends, where that had to be looked up on another node."""
@@ -62,8 +63,8 @@ class Entry:
             return BadRequest(f"{max(append.producer[1:])} is too large for a producer's epoch or sequence number.")
         return None
 
-    def arguments(self, head: Sequence[Value], *, repeated: bool) -> list[Value]:
-        """As append.lua wants them; `head` is wall, steady, channel and origin."""
+    def arguments(self, leases: dict[Fence, int]) -> list[Value]:
+        """As append.lua wants them; leases that it has to look up get their places in `leases`."""
         append, flags, rest = self.append, "", list[Value]()
         if append.epoch is not None:
             flags += "e"
@@ -71,7 +72,7 @@ class Entry:
         if append.fence is not None:
             if self.fence_ends is None:
                 flags += "f"
-                rest += append.fence
+                rest += (leases.setdefault(append.fence, len(leases) + 1), append.fence.token)
             else:
                 flags += "F"
                 rest.append(self.fence_ends)
@@ -83,8 +84,6 @@ class Entry:
             rest.append(append.sequence)
         if append.close:
             flags += "c"
-        if repeated:
-            flags += "r"
         if append.producer is not None or not append.records:
             flags += "i"
         if append.keys is not None:
@@ -96,7 +95,7 @@ class Entry:
                 flags += "i"
         else:
             rest += append.records
-        return [*head, self.round, self.index, append.stream, flags, *rest]
+        return [self.index, flags, *rest]
 
     def settle(self, answer: Any) -> None:
         """Takes the script's answer."""

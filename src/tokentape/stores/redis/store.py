@@ -27,7 +27,8 @@ from tokentape.stores.redis.opening import check_server, refused
 from tokentape.stores.redis.positions import Positions
 from tokentape.stores.redis.presence import RedisPresence
 from tokentape.stores.redis.reader import CHECK_SECONDS, Reader
-from tokentape.stores.redis.scripts import CREATE, DELETE, READ, Command
+from tokentape.stores.redis.reads import Reads
+from tokentape.stores.redis.scripts import CREATE, DELETE, Command
 from tokentape.stores.redis.url import Target, parse_url
 from tokentape.stores.redis.writer import Writer
 from tokentape.stores.retention import Clock
@@ -96,6 +97,7 @@ class RedisStore(RedisLeases, RedisPresence):
         origin = secrets.token_hex(6)
         self._positions = Positions(self._link, self._keys, self._time)
         self._index = Index(self._link, self._keys)
+        self._reads = Reads(self._link, self._keys, self._time, under_way=self._tuning.connections)
         self._writer = Writer(
             self._writing,
             self._keys,
@@ -123,6 +125,7 @@ class RedisStore(RedisLeases, RedisPresence):
         await end([self._sweeper])
         await self._writer.finish()
         await self._reader.close()
+        await self._reads.close()
         await self._disconnect()
 
     async def _disconnect(self) -> None:
@@ -164,9 +167,7 @@ class RedisStore(RedisLeases, RedisPresence):
 
     async def read(self, name: str, after: int, *, max_bytes: int = 262_144, max_records: int = 10_000) -> Page:
         """Reads on from `after`; see `Store.read`."""
-        [answer] = await self._link.ask(
-            [READ.command(self._keys.stream(name), *self._time(), after, max_bytes, max_records)]
-        )
+        answer = await self._reads.page(name, after, max_bytes=max_bytes, max_records=max_records)
         if answer[0] == NOT_FOUND:
             raise not_found(name)
         if answer[0] == FUTURE:

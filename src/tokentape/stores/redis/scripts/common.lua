@@ -1,8 +1,8 @@
 -- Stands before each of the other scripts. Keys of a stream, in this order: state, log, keys, producers; all have
 -- the same hash tag. Moments are whole milliseconds, 0 for never.
 
-local OK, DUPLICATE, NOT_FOUND, GONE, FENCED, STALE, OUT_OF_TURN, CLOSED, SEQUENCE, UNSURE, FUTURE, TRIMMED =
-  0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
+local OK, DUPLICATE, NOT_FOUND, GONE, FENCED, STALE, OUT_OF_TURN, CLOSED, SEQUENCE, UNSURE, FUTURE, TRIMMED, FAILED, LATER =
+  0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13
 
 -- Lua writes large numbers as 1e+15; offsets and moments must stay exact up to 2^53.
 local function int(number)
@@ -43,8 +43,9 @@ local function load(key, wall, steady)
   return s
 end
 
--- Has Redis drop the stream when its retention runs out. All keys of a stream go in the same millisecond.
-local function expire(s, wall, steady)
+-- Has Redis drop the stream whose keys come after KEYS[at] when its retention runs out. All its keys go in the same
+-- millisecond.
+local function expire(s, at, wall, steady)
   local left = math.huge
   if s.idle_until > 0 then
     left = math.min(left, s.idle_until - steady)
@@ -56,7 +57,7 @@ local function expire(s, wall, steady)
     left = math.min(left, s.expires_at - wall)
   end
   if left < math.huge then
-    for index = 1, 4 do
+    for index = at + 1, at + 4 do
       redis.call('PEXPIRE', KEYS[index], int(math.max(left, 1)))
     end
   end

@@ -19,5 +19,5 @@ redis.call('HSET', KEYS[1], 'epoch', ARGV[3], 'config', ARGV[4], 'first', '1', '
   'idle', ARGV[5], 'after_close', ARGV[6], 'expires_at', ARGV[7], 'max_bytes', ARGV[8],
   'idle_until', int(idle_until), 'closed_until', '0')
 local answered = answer()
-expire({idle_until = idle_until, closed_until = 0, expires_at = expires_at}, wall, steady)
+expire({idle_until = idle_until, closed_until = 0, expires_at = expires_at}, 0, wall, steady)
 return answered

@@ -12,5 +12,5 @@ if not s or s.epoch ~= ARGV[5] or s.last >= tonumber(ARGV[6]) then
   return 0
 end
 redis.call('HSET', KEYS[1], 'epoch', ARGV[7])
-redis.call('PUBLISH', ARGV[3], '* ' .. ARGV[7] .. ' ' .. int(s.last) .. ' ' .. (s.closed_at > 0 and 1 or 0) .. ' ' .. ARGV[4])
+redis.call('PUBLISH', ARGV[3], cmsgpack.pack({'', {{ARGV[4], ARGV[7], s.last, s.closed_at > 0}}}))
 return 1
