@@ -8,7 +8,8 @@
 | errors | Redis's errors in our words, and which are worth another attempt |
 | opening | what is checked when the store is opened |
 | keys | the names of all keys |
-| entries | an append as the arguments of a script, and its answer |
+| state | what is kept of a stream beside its records |
+| entries | an append on its way, and what came of it |
 | calls | the entries of a round as few script calls |
 | writer | what is handed in, in rounds: one write for all that waits |
 | reads | what is asked for at the same time, as one call |

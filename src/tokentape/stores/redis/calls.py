@@ -5,16 +5,43 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
+import msgspec
 from redis.exceptions import ResponseError
 
 from tokentape.stores.base import Fence
 from tokentape.stores.redis.entries import FAILED, Entry
 from tokentape.stores.redis.keys import Keys
-from tokentape.stores.redis.scripts import APPEND, Command, Value
+from tokentape.stores.redis.scripts import APPEND, Command
 
 MAX_ENTRIES: Final = 128
 MAX_BYTES: Final = 1_048_576
 """A call takes no further entry once it has as much: Redis serves nobody else for a millisecond or two meanwhile."""
+BEFORE_RECORDS: Final = 7
+"""Arguments of append.lua that come before the records."""
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+
+
+class Part(msgspec.Struct, omit_defaults=True, gc=False):
+    """An entry as append.lua gets it. What is not asked for is not there."""
+
+    index: int
+    """In the round; by it the entry is known when it is repeated."""
+    before: int
+    """Its records come after this place among the arguments, and are `count`."""
+    count: int
+    keys: Sequence[str | None] | None = None
+    epoch: str | None = None
+    lease: int | None = None
+    """Its place among the names of leases, from 1, where the script looks it up; with `token`."""
+    token: int | None = None
+    lease_ends: int | None = None
+    """As looked up elsewhere."""
+    producer: tuple[str, int, int] | None = None
+    sequence: str | None = None
+    close: bool = False
+    harmless: bool = False
+    """May be repeated whatever came of it."""
 
 
 class Head(NamedTuple):
@@ -50,9 +77,7 @@ def calls(entries: Sequence[Entry], head: Head, keys: Keys, *, spread: bool) -> 
     count = size = 0
     for name, mine in streams.items():
         for entry in mine:
-            if count and (
-                count >= MAX_ENTRIES or size + entry.size > MAX_BYTES or (spread and name not in parts)
-            ):
+            if count and (count >= MAX_ENTRIES or size + entry.size > MAX_BYTES or (spread and name not in parts)):
                 found.append(_call(parts, head, keys))
                 parts, count, size = {}, 0, 0
             parts.setdefault(name, []).append(entry)
@@ -66,20 +91,41 @@ def calls(entries: Sequence[Entry], head: Head, keys: Keys, *, spread: bool) -> 
 def _call(streams: dict[str, list[Entry]], head: Head, keys: Keys) -> Call:
     names: list[str] = []
     leases: dict[Fence, int] = {}
-    body: list[Value] = []
+    records: list[bytes] = []
+    body: list[object] = [None]
     for name, entries in streams.items():
         names += keys.stream(name)
-        of_stream: list[Value] = []
+        parts = []
         for entry in entries:
-            arguments = entry.arguments(leases)
-            of_stream.append(len(arguments))
-            of_stream += arguments
-        body += (name, len(entries), len(of_stream))
-        body += of_stream
+            parts.append(_part(entry, leases, before=BEFORE_RECORDS + len(records)))
+            records += entry.append.records
+        body.append((name, parts))
+    body[0] = [fence.lease for fence in leases]
     if leases:
         names.append(keys.leases)
+    repeated = "r" if head.repeated else ""
     command = APPEND.command(
-        names, *head.clock, keys.channel, head.origin, head.round, "r" if head.repeated else "",
-        len(leases), *[fence.lease for fence in leases], *body,
-    )  # fmt: skip
+        names, *head.clock, keys.channel, head.origin, head.round, repeated, _encode(body), *records
+    )
     return Call([entry for entries in streams.values() for entry in entries], command)
+
+
+def _part(entry: Entry, leases: dict[Fence, int], *, before: int) -> Part:
+    append, fence = entry.append, entry.append.fence
+    part = Part(
+        entry.index,
+        before,
+        len(append.records),
+        keys=append.keys,
+        epoch=append.epoch,
+        lease_ends=entry.lease_ends,
+        producer=append.producer,
+        sequence=append.sequence,
+        close=append.close,
+        harmless=append.producer is not None
+        or not append.records
+        or (append.keys is not None and None not in append.keys),
+    )
+    if fence is not None and entry.lease_ends is None:
+        part.lease, part.token = leases.setdefault(fence, len(leases) + 1), fence.token
+    return part

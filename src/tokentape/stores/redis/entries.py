@@ -1,4 +1,4 @@
-"""An append as the arguments of a script, and the script's answer as what the caller gets."""
+"""An append on its way to Redis, and what came back as what the caller gets."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ from tokentape.core.errors import (
     StreamClosed,
     TokentapeError,
 )
-from tokentape.stores.base import Append, Appended, Fence
+from tokentape.stores.base import Append, Appended
 from tokentape.stores.log import not_found
-from tokentape.stores.redis.scripts import Value
 
 # What a script answers first; common.lua has the same list.
 OK: Final = 0
@@ -40,7 +39,7 @@ LATER: Final = 13
 class Entry:
     """One entry of a batch on its way to Redis and back."""
 
-    __slots__ = ("append", "fence_ends", "index", "result", "size")
+    __slots__ = ("append", "index", "lease_ends", "result", "size")
 
     def __init__(self, append: Append) -> None:
         for record in append.records:
@@ -50,7 +49,7 @@ class Entry:
         self.size = sum(map(len, append.records))
         self.result: Appended | TokentapeError | None = self._judge()
         self.index = 0
-        self.fence_ends: bytes | None = None
+        self.lease_ends: int | None = None
         """When its lease ends, where that had to be looked up on another node."""
 
     def _judge(self) -> TokentapeError | None:
@@ -62,40 +61,6 @@ class Entry:
         if append.producer is not None and not 0 <= max(append.producer[1:]) <= MAX_OFFSET:
             return BadRequest(f"{max(append.producer[1:])} is too large for a producer's epoch or sequence number.")
         return None
-
-    def arguments(self, leases: dict[Fence, int]) -> list[Value]:
-        """As append.lua wants them; leases that it has to look up get their places in `leases`."""
-        append, flags, rest = self.append, "", list[Value]()
-        if append.epoch is not None:
-            flags += "e"
-            rest.append(append.epoch)
-        if append.fence is not None:
-            if self.fence_ends is None:
-                flags += "f"
-                rest += (leases.setdefault(append.fence, len(leases) + 1), append.fence.token)
-            else:
-                flags += "F"
-                rest.append(self.fence_ends)
-        if append.producer is not None:
-            flags += "p"
-            rest += append.producer
-        if append.sequence is not None:
-            flags += "s"
-            rest.append(append.sequence)
-        if append.close:
-            flags += "c"
-        if append.producer is not None or not append.records:
-            flags += "i"
-        if append.keys is not None:
-            flags += "k"
-            for key, record in zip(append.keys, append.records, strict=True):
-                rest.append("" if key is None else f"={key}")
-                rest.append(record)
-            if None not in append.keys:
-                flags += "i"
-        else:
-            rest += append.records
-        return [self.index, flags, *rest]
 
     def settle(self, answer: Any) -> None:
         """Takes the script's answer."""

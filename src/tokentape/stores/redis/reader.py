@@ -36,8 +36,8 @@ class Reader:
     """Listens for wake-ups, reconnects when the connection is lost, and makes up for those that were missed.
 
     A wake-up is a hint, in MessagePack: who appended, and where the streams that have grown stand. Those of this
-    process are skipped, since the writer tells what it did itself. Whatever is missed is found by a look at the positions, after each new connection
-    and every `check_seconds`.
+    process are skipped, since the writer tells what it did itself. Whatever is missed is found by a look at the
+    positions, after each new connection and every `check_seconds`.
     """
 
     def __init__(

@@ -10,7 +10,7 @@ import secrets
 from asyncio import Future
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import msgspec
 from redis.exceptions import RedisClusterException, RedisError
@@ -29,17 +29,12 @@ from tokentape.stores.redis.presence import RedisPresence
 from tokentape.stores.redis.reader import CHECK_SECONDS, Reader
 from tokentape.stores.redis.reads import Reads
 from tokentape.stores.redis.scripts import CREATE, DELETE, Command
+from tokentape.stores.redis.state import FIELDS, read_info
 from tokentape.stores.redis.url import Target, parse_url
 from tokentape.stores.redis.writer import Writer
 from tokentape.stores.retention import Clock
 
 log = logging.getLogger("tokentape.store")
-
-FIELDS: Final = (
-    "epoch", "config", "first", "last", "bytes", "closed_at", "created_at", "appended_at", "sequence",
-    "idle_until", "closed_until",
-)  # fmt: skip
-_decode_config = msgspec.json.Decoder(StreamConfig).decode
 
 
 class Tuning(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,7 +145,7 @@ class RedisStore(RedisLeases, RedisPresence):
         )
         add = self._index.adding(name)
         _, fields, _ = await self._link.ask([add, make, add])
-        info = _read_info(name, fields)
+        info, _ = read_info(name, fields)
         if info.config != config:
             raise StreamExists(f"Stream {name!r} exists with another configuration. Use that one, or delete it first.")
         # Told by the epoch and not by the script's answer, which may be that of a second attempt.
@@ -251,14 +246,10 @@ class RedisStore(RedisLeases, RedisPresence):
         return ("HMGET", self._keys.state(name), *FIELDS)
 
     def _info(self, name: str, fields: Sequence[bytes | None]) -> StreamInfo:
-        info = _read_info(name, fields)
-        if self._clock is not None:
-            # With clocks of our own Redis does not know when a stream has run out.
-            wall, steady = self._time()
-            idle_until, closed_until = map(_int, fields[-2:])
-            ends = (idle_until, steady), (closed_until, steady), (info.config.retention.expires_at, wall)
-            if any(0 < end <= now for end, now in ends):
-                raise not_found(name)
+        info, state = read_info(name, fields)
+        # With clocks of our own Redis does not know when a stream has run out.
+        if self._clock is not None and state.ran_out(*self._time()):
+            raise not_found(name)
         return info
 
     def _time(self) -> tuple[Any, Any]:
@@ -268,29 +259,5 @@ class RedisStore(RedisLeases, RedisPresence):
         return self._clock.wall_ms(), round(self._clock.steady() * 1000)
 
 
-def _read_info(name: str, fields: Sequence[bytes | None]) -> StreamInfo:
-    """From `FIELDS` as Redis has them; raises `StreamNotFound`."""
-    epoch, config, first, last, size, closed_at, created_at, appended_at, sequence, *_ = fields
-    if epoch is None or config is None:
-        raise not_found(name)
-    return StreamInfo(
-        name=name,
-        epoch=epoch.decode(),
-        config=_decode_config(config),
-        first=_int(first),
-        last=_int(last),
-        bytes=_int(size),
-        closed=_int(closed_at) > 0,
-        created_at=_int(created_at),
-        appended_at=_int(appended_at),
-        closed_at=_int(closed_at),
-        sequence=None if sequence is None else sequence.decode(),
-    )
-
-
 def _ms(seconds: float) -> int:
     return math.ceil(seconds * 1000)
-
-
-def _int(text: bytes | None) -> int:
-    return int(text or 0)

@@ -162,7 +162,7 @@ class Writer:
         for entry, answer in zip(fenced, answers, strict=True):
             if isinstance(answer, BaseException):
                 return [answer] * len(entries)
-            entry.fence_ends = answer
+            entry.lease_ends = int(answer)
         return []
 
 

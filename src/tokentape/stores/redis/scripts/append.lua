@@ -1,41 +1,31 @@
 -- A round, or a part of one: entries for some streams. Each is checked in the order of Store.append, then written,
--- all or nothing, and refused by itself. The state of a stream is read once and written once, whatever the number of its
--- entries, and one message names all streams that have grown.
+-- all or nothing, and refused by itself. The state of a stream is read once and written once, whatever the number of
+-- its entries, and one message names all streams that have grown.
 --
--- KEYS   state, log, keys, producers of each stream; then the leases, where they live on the same server
--- ARGV   wall, steady, channel, origin, round, 'r' for a repetition since the first answer was lost (else ''),
---        the number of leases and their names; then for each stream its name, the number of its entries and of their
---        arguments, and the entries: the number of arguments that follow, index, flags; then as the flags say:
---        e: epoch · f: lease (its place among the names), token · F: end of the lease, as looked up elsewhere
---        p: id, epoch, seq · s: sequence; then the records, with k each after its key ('' for none, else '=' and the key).
---        c: closes · i: may be repeated without harm anyway
--- answer for each entry {OK, epoch, first, last, closed, offset…} (offsets with k only), or the reason for a refusal;
+-- KEYS   state and log of each stream; then the leases, where some are asked for
+-- ARGV   wall, steady, channel, origin, round, 'r' for a repetition since the first answer was lost (else ''), and in
+--        MessagePack {names of leases, {name of a stream, {entry, …}}, …}; calls.py says what is in an entry; then all
+--        records, which are bytes, and those Redis's MessagePack does not know
+-- answer for each entry {OK, epoch, first, last, closed, offset…} (offsets with keys only), or the reason for a refusal;
 --        for each entry of a stream that Redis could not work on {FAILED, its words}
 
 local wall, steady = clock(ARGV[1], ARGV[2])
-local channel, origin, round, repeated = ARGV[3], ARGV[4], ARGV[5], ARGV[6] == 'r'
-local position = 7 + tonumber(ARGV[7])
-local leases = {}
-if position > 7 then
-  for at, raw in ipairs(redis.call('HMGET', KEYS[#KEYS], unpack(ARGV, 8, position))) do
-    leases[at] = held(raw, steady) or {}
-  end
-end
-
-local find, byte = string.find, string.byte
-local mark = origin .. ' ' .. round .. '|'
-local ours = origin .. ' '
+local channel, origin, repeated = ARGV[3], ARGV[4], ARGV[6] == 'r'
+local mark, ours = origin .. ' ' .. ARGV[5] .. '|', origin .. ' '
+local body = cmsgpack.unpack(ARGV[7])
 local answers, grown = {}, {}
 
-local function take()
-  position = position + 1
-  return ARGV[position]
+local leases = {}
+if #body[1] > 0 then
+  for place, raw in ipairs(redis.call('HMGET', KEYS[#KEYS], unpack(body[1]))) do
+    leases[place] = held(raw, steady) or {}
+  end
 end
 
 -- Bytes are compared as bytes: `<` follows the locale that the server was started in.
 local function greater(left, right)
   for at = 1, math.min(#left, #right) do
-    local one, other = byte(left, at), byte(right, at)
+    local one, other = string.byte(left, at), string.byte(right, at)
     if one ~= other then
       return one > other
     end
@@ -43,19 +33,19 @@ local function greater(left, right)
   return #left > #right
 end
 
--- Whether the writer still holds its lease. Takes its arguments.
-local function holds(flags)
-  if find(flags, 'f', 1, true) then
-    local lease, token = leases[tonumber(take())], take()
-    return lease.live and int(lease.token) == token
+-- Whether the writer still holds its lease.
+local function holds(entry)
+  if entry.lease then
+    local lease = leases[entry.lease]
+    return lease.live and lease.token == entry.token
   end
-  return steady < tonumber(take())
+  return steady < entry.lease_ends
 end
 
--- What speaks against an append of this producer, or nil; and the producer with what is kept of it.
-local function turn(key)
-  local id, epoch, seq = take(), tonumber(take()), tonumber(take())
-  local known = redis.call('HGET', key, id)
+-- What speaks against an append of this producer, or nil.
+local function out_of_turn(s, state, producer)
+  local epoch, seq = producer[2], producer[3]
+  local known = redis.call('HGET', state, 'p:' .. producer[1])
   local expected = 0
   if known then
     local known_epoch, known_seq = string.match(known, '^(%d+):(%d+)$')
@@ -65,144 +55,125 @@ local function turn(key)
     end
     if epoch == known_epoch then
       if seq <= known_seq then
-        return {DUPLICATE}
+        return {DUPLICATE, s[EPOCH], s[LAST] + 1, s[LAST], s[CLOSED_AT] > 0 and 1 or 0}
       end
       expected = known_seq + 1
     end
   end
-  if seq ~= expected then
-    return {OUT_OF_TURN, expected}
-  end
-  return nil, id, int(epoch) .. ':' .. int(seq)
+  return seq ~= expected and {OUT_OF_TURN, expected} or nil
 end
 
 -- The records that are not on the stream yet, with their keys; and where all of them stand, or will.
-local function sift(s, key, stop)
+local function sift(s, state, entry)
   local fresh, fresh_keys, offsets, seen = {}, {}, {}, {}
-  while position < stop do
-    local name, record = take(), take()
-    local offset = 0
-    if name ~= '' then
-      offset = seen[name] or tonumber(redis.call('HGET', key, string.sub(name, 2)) or 0)
+  for at = 1, entry.count do
+    local record, key, offset = ARGV[entry.before + at], entry.keys[at], 0
+    if key then
+      offset = seen[key] or tonumber(redis.call('HGET', state, 'k:' .. key) or 0)
     end
     if offset == 0 then
       fresh[#fresh + 1] = record
-      fresh_keys[#fresh] = name
-      offset = s.last + #fresh
-      if name ~= '' then
-        seen[name] = offset
+      fresh_keys[#fresh] = key
+      offset = s[LAST] + #fresh
+      if key then
+        seen[key] = offset
       end
     end
-    offsets[#offsets + 1] = offset
+    offsets[at] = offset
   end
   return fresh, fresh_keys, offsets
 end
 
-local function write(s, log, keys, fresh, fresh_keys)
-  for at, record in ipairs(fresh) do
-    local offset = int(s.last + at)
-    local key = fresh_keys[at]
-    if key and key ~= '' then
-      key = string.sub(key, 2)
+local function write(s, state, log, records, keys)
+  for at, record in ipairs(records) do
+    local offset, key = int(s[LAST] + at), keys[at]
+    if key then
       redis.call('XADD', log, offset .. '-0', 'r', record, 'k', key)
-      redis.call('HSET', keys, key, offset)
+      redis.call('HSET', state, 'k:' .. key, offset)
     else
       redis.call('XADD', log, offset .. '-0', 'r', record)
     end
-    s.bytes = s.bytes + #record
+    s[BYTES] = s[BYTES] + #record
   end
-  s.last = s.last + #fresh
+  s[LAST] = s[LAST] + #records
 end
 
--- One entry, whose arguments end at `stop`. What it changes of the state is only noted in `s`.
-local function append(s, log, keys, producers, stop)
-  local index, flags = take(), take()
+-- One entry. What it changes of the state is not stored yet.
+local function append(s, changed, state, log, entry)
   if not s then
     return {NOT_FOUND}
   end
-  local closed = s.closed_at > 0
-  if find(flags, 'e', 1, true) and take() ~= s.epoch then
-    return {GONE, s.epoch}
+  local closed, index, sequence, producer = s[CLOSED_AT] > 0, entry.index, entry.sequence, entry.producer
+  if entry.epoch and entry.epoch ~= s[EPOCH] then
+    return {GONE, s[EPOCH]}
   end
-  local keyed = find(flags, 'k', 1, true)
 
-  -- `by` says who appended last, and what its round did: "origin round|index:first:last;…". So an append whose answer
-  -- was lost with its connection can be repeated, and is found to be done.
-  local same_round = string.sub(s.by, 1, #mark) == mark
-  if repeated and not keyed then
-    local first, last = string.match(same_round and s.by or '', '[|;]' .. index .. ':(%d+):(%d+)')
+  -- The state says who appended last, and what its round did: "origin round|index:first:last;…". So an append whose
+  -- answer was lost with its connection can be repeated, and is found to be done.
+  local same_round = string.sub(s[BY], 1, #mark) == mark
+  if repeated and not entry.keys then
+    local first, last = string.match(same_round and s[BY] or '', '[|;]' .. index .. ':(%d+):(%d+)')
     if first then
-      return {OK, s.epoch, tonumber(first), tonumber(last), closed and 1 or 0}
+      return {OK, s[EPOCH], tonumber(first), tonumber(last), closed and 1 or 0}
     end
-    if not find(flags, 'i', 1, true) and s.by ~= '' and string.sub(s.by, 1, #ours) ~= ours then
+    if not entry.harmless and s[BY] ~= '' and string.sub(s[BY], 1, #ours) ~= ours then
       return {UNSURE}
     end
   end
-  if find(flags, '[fF]') and not holds(flags) then
+  if (entry.lease or entry.lease_ends) and not holds(entry) then
     return {FENCED}
   end
-  local against, producer, turned
-  if find(flags, 'p', 1, true) then
-    against, producer, turned = turn(producers)
-    if against and against[1] == DUPLICATE then
-      return {DUPLICATE, s.epoch, s.last + 1, s.last, closed and 1 or 0}
-    end
-    if against then
-      return against
-    end
+  local against = producer and out_of_turn(s, state, producer)
+  if against then
+    return against
   end
-  local sequence
-  if find(flags, 's', 1, true) then
-    sequence = take()
-  end
-  local fresh, fresh_keys, offsets = {}, {}, {}
-  if keyed then
-    fresh, fresh_keys, offsets = sift(s, keys, stop)
+  local records, keys, offsets = {}, {}, {}
+  if entry.keys then
+    records, keys, offsets = sift(s, state, entry)
   else
-    while position < stop do
-      fresh[#fresh + 1] = take()
+    for at = 1, entry.count do
+      records[at] = ARGV[entry.before + at]
     end
   end
-  local closes = find(flags, 'c', 1, true)
-  if closed and (#fresh > 0 or not (closes or #offsets > 0)) then
-    return {CLOSED, s.last}
+  if closed and (#records > 0 or not (entry.close or #offsets > 0)) then
+    return {CLOSED, s[LAST]}
   end
-  if sequence and s.sequence and not greater(sequence, s.sequence) then
-    return {SEQUENCE, s.sequence}
+  local former = sequence and redis.call('HGET', state, 'sequence')
+  if former and not greater(sequence, former) then
+    return {SEQUENCE, former}
   end
-  closes = closes and not closed
+  local closes = entry.close and not closed
 
-  local first, last = s.last + 1, s.last + #fresh
-  local answer = {OK, s.epoch, first, last, (closed or closes) and 1 or 0}
+  local first, last = s[LAST] + 1, s[LAST] + #records
+  local answer = {OK, s[EPOCH], first, last, (closed or closes) and 1 or 0}
   for at, offset in ipairs(offsets) do
     answer[5 + at] = offset
   end
-  if not (#fresh > 0 or closes or producer or sequence) then
+  if not (#records > 0 or closes or producer or sequence) then
     return answer
   end
-  write(s, log, keys, fresh, fresh_keys)
+  write(s, state, log, records, keys)
   if producer then
-    redis.call('HSET', producers, producer, turned)
+    redis.call('HSET', state, 'p:' .. producer[1], int(producer[2]) .. ':' .. int(producer[3]))
+  end
+  if sequence then
+    redis.call('HSET', state, 'sequence', sequence)
   end
   local done = index .. ':' .. int(first) .. ':' .. int(last)
-  s.by = same_round and (s.by .. ';' .. done) or (mark .. done)
-  s.changed = true
-  s.grown = s.grown or #fresh > 0
-  s.sequence = sequence or s.sequence
-  s.sequenced = s.sequenced or sequence
+  s[BY] = same_round and (s[BY] .. ';' .. done) or (mark .. done)
   if closes then
-    s.closed_at = wall
-    s.closes = true
+    s[CLOSED_AT] = wall
   end
+  changed.at_all, changed.grown, changed.closed = true, changed.grown or #records > 0, changed.closed or closes
   return answer
 end
 
 -- Trims the oldest until the bound holds, and an eighth more, so that a full log is not trimmed at every append.
-local function trim(s, log, keys)
-  local excess = s.bytes - s.max_bytes + math.floor(s.max_bytes / 8)
-  local before, dropped = s.first, 0
-  while dropped < excess and s.first < s.last do
-    local page = redis.call('XRANGE', log, int(s.first), int(s.last - 1), 'COUNT', 100)
+local function trim(s, state, log)
+  local excess = s[BYTES] - s[MAX_BYTES] + math.floor(s[MAX_BYTES] / 8)
+  local before, dropped = s[FIRST], 0
+  while dropped < excess and s[FIRST] < s[LAST] do
+    local page = redis.call('XRANGE', log, int(s[FIRST]), int(s[LAST] - 1), 'COUNT', 100)
     if #page == 0 then
       break
     end
@@ -211,85 +182,60 @@ local function trim(s, log, keys)
         break
       end
       dropped = dropped + #entry[2][2]
-      s.first = tonumber(string.match(entry[1], '^%d+')) + 1
+      s[FIRST] = tonumber(string.match(entry[1], '^%d+')) + 1
       if entry[2][4] then
-        redis.call('HDEL', keys, entry[2][4])
+        redis.call('HDEL', state, 'k:' .. entry[2][4])
       end
     end
   end
-  if s.first > before then
-    redis.call('XTRIM', log, 'MINID', int(s.first))
-    s.bytes = s.bytes - dropped
-    return int(s.first)
+  if s[FIRST] > before then
+    redis.call('XTRIM', log, 'MINID', int(s[FIRST]))
+    s[BYTES] = s[BYTES] - dropped
   end
 end
 
 -- Writes down what the entries of one stream have changed, all at once.
-local function save(s, name, state, log, keys)
-  local changes = {'by', s.by}
-  local function change(field, value)
-    changes[#changes + 1] = field
-    changes[#changes + 1] = value
-  end
-
-  if s.grown then
-    local first = s.max_bytes > 0 and s.bytes > s.max_bytes and trim(s, log, keys)
-    if first then
-      change('first', first)
-    end
-    change('last', int(s.last))
-    change('bytes', int(s.bytes))
-    change('appended_at', int(wall))
-  end
-  if s.closes then
-    change('closed_at', int(wall))
-    if s.after_close > 0 then
-      s.closed_until = steady + s.after_close
-      change('closed_until', int(s.closed_until))
+local function save(s, changed, name, at)
+  local state, log = KEYS[at + 1], KEYS[at + 2]
+  if changed.grown then
+    s[APPENDED_AT] = wall
+    if s[MAX_BYTES] > 0 and s[BYTES] > s[MAX_BYTES] then
+      trim(s, state, log)
     end
   end
-  if s.idle > 0 then
-    s.idle_until = steady + s.idle
-    change('idle_until', int(s.idle_until))
+  if changed.closed and s[AFTER_CLOSE] > 0 then
+    s[CLOSED_UNTIL] = steady + s[AFTER_CLOSE]
   end
-  if s.sequenced then
-    change('sequence', s.sequence)
+  if s[IDLE] > 0 then
+    s[IDLE_UNTIL] = steady + s[IDLE]
   end
-  redis.call('HSET', state, unpack(changes))
-  if s.grown or s.closes then
-    grown[#grown + 1] = {name, s.epoch, s.last, s.closed_at > 0}
+  store(state, s)
+  expire(s, at, wall, steady)
+  if changed.grown or changed.closed then
+    grown[#grown + 1] = {name, s[EPOCH], s[LAST], s[CLOSED_AT] > 0}
   end
 end
 
 -- All entries of one stream, whose keys come after KEYS[at].
-local function serve(at, name, count)
-  local state, log, keys, producers = KEYS[at + 1], KEYS[at + 2], KEYS[at + 3], KEYS[at + 4]
-  local s = load(state, wall, steady)
-  for _ = 1, count do
-    local stop = tonumber(take())
-    stop = position + stop
-    answers[#answers + 1] = append(s, log, keys, producers, stop)
-    position = stop
+local function serve(at, name, entries)
+  local s, changed = load(KEYS[at + 1], wall, steady), {}
+  for _, entry in ipairs(entries) do
+    answers[#answers + 1] = append(s, changed, KEYS[at + 1], KEYS[at + 2], entry)
   end
-  if s and s.changed then
-    save(s, name, state, log, keys)
-    expire(s, at, wall, steady)
+  if changed.at_all then
+    save(s, changed, name, at)
   end
 end
 
-local at = 0
-while position < #ARGV do
-  local name, count, length = take(), tonumber(take()), tonumber(take())
-  local stop, before = position + length, #answers
-  local fine, failure = pcall(serve, at, name, count)
+for place = 2, #body do
+  local before, name, entries = #answers, body[place][1], body[place][2]
+  local fine, failure = pcall(serve, 2 * place - 4, name, entries)
   if not fine then
     -- The keys of one stream are not what they should be: that must not keep the others from being written.
-    for entry = before + 1, before + count do
-      answers[entry] = {FAILED, failure.err or tostring(failure)}
+    for number = 1, #entries do
+      answers[before + number] = {FAILED, failure.err or tostring(failure)}
     end
   end
-  position = stop
-  at = at + 4
 end
 if #grown > 0 then
   redis.call('PUBLISH', channel, cmsgpack.pack({origin, grown}))

@@ -1,6 +1,6 @@
 -- A page each of some streams; reading renews their idle time.
 --
--- KEYS   state, log, keys, producers of each stream
+-- KEYS   state and log of each stream
 -- ARGV   wall, steady, bytes to answer with in all; then after, max_bytes, max_records for each stream
 -- answer for each stream {OK, epoch, last, closed, record…}, where the first record has the offset after + 1 and the rest
 --        follow on; or why there is none: {LATER} when the pages before it took all bytes there were,
@@ -14,28 +14,28 @@ local function read(at, after, max_bytes, max_records)
   if not s then
     return {NOT_FOUND}
   end
-  if s.idle > 0 then
-    s.idle_until = steady + s.idle
-    redis.call('HSET', KEYS[at + 1], 'idle_until', int(s.idle_until))
+  if s[IDLE] > 0 then
+    s[IDLE_UNTIL] = steady + s[IDLE]
+    store(KEYS[at + 1], s)
     expire(s, at, wall, steady)
   end
-  if after > s.last then
-    return {FUTURE, s.last}
+  if after > s[LAST] then
+    return {FUTURE, s[LAST]}
   end
-  if after + 1 < s.first then
-    return {TRIMMED, s.first}
+  if after + 1 < s[FIRST] then
+    return {TRIMMED, s[FIRST]}
   end
 
-  local answer = {OK, s.epoch, s.last, s.closed_at > 0 and 1 or 0}
+  local answer = {OK, s[EPOCH], s[LAST], s[CLOSED_AT] > 0 and 1 or 0}
   local size, count = 0, 0
-  while after < s.last and count < max_records do
+  while after < s[LAST] and count < max_records do
     -- As many as should fit, by their size on average: the server holds what it takes from the log for a moment.
-    local fit = math.ceil((max_bytes - size) * (s.last - s.first + 1) / math.max(s.bytes, 1))
-    fit = math.min(math.max(fit, 1), 1000, max_records - count, s.last - after)
+    local fit = math.ceil((max_bytes - size) * (s[LAST] - s[FIRST] + 1) / math.max(s[BYTES], 1))
+    fit = math.min(math.max(fit, 1), 1000, max_records - count, s[LAST] - after)
     local page = redis.call('XRANGE', KEYS[at + 2], int(after + 1), '+', 'COUNT', fit)
     if #page == 0 or tonumber(string.match(page[1][1], '^%d+')) ~= after + 1 then
       -- The server dropped the log and kept the state: it evicts keys when its memory is full.
-      return count > 0 and answer or {TRIMMED, s.last + 1}
+      return count > 0 and answer or {TRIMMED, s[LAST] + 1}
     end
     for _, entry in ipairs(page) do
       local record = entry[2][2]
@@ -57,7 +57,7 @@ for number = 1, (#ARGV - 3) / 3 do
   local place = 1 + 3 * number
   if left > 0 then
     local fine, answer = pcall(
-      read, 4 * number - 4, tonumber(ARGV[place]), tonumber(ARGV[place + 1]), math.max(tonumber(ARGV[place + 2]), 1)
+      read, 2 * number - 2, tonumber(ARGV[place]), tonumber(ARGV[place + 1]), math.max(tonumber(ARGV[place + 2]), 1)
     )
     answers[number] = fine and answer or {FAILED, answer.err or tostring(answer)}
   else
