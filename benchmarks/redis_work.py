@@ -27,12 +27,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from redis import Redis
+
 from harness import cores, machine
 from harness.child import Child
 from harness.redis_report import report
-from redis import Redis
 from store import measure
-
 from tokentape.stores.memory import MemoryStore
 from tokentape.stores.open import open_store
 from tokentape.stores.sqlite import SqliteStore
@@ -111,7 +111,7 @@ def window(system: str, watched: str, url: str, options: argparse.Namespace) -> 
     place = cores.choose(os.sched_getaffinity(0))
     with (
         Child("writer", [*command, "writer", *rest], core=place.client, log=log) as writer,
-        Child("watcher", [*command, "watcher", *rest], core=place.client, log=log) as watcher,
+        Child("watcher", [*command, "watcher", *rest], core=place.server, log=log) as watcher,
     ):
         streams = writer.answer(seconds=START_SECONDS, key="streams")["streams"]
         watcher.answer(seconds=START_SECONDS, key="streams")

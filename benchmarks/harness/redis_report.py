@@ -24,21 +24,27 @@ def report(found: dict[str, Any]) -> str:
     options, machine = found["options"], found["machine"]
     parts = [
         "# What a token costs Redis",
-        "Made by `python benchmarks/redis_work.py`, which says how, from [redis.json](redis.json). "
-        f"{options['runs']} runs of {options['rate']} tokens per second in one process; "
-        f"{options['rounds']} windows of {options['seconds']:g} s for each line, those of all systems interleaved; "
-        "medians, and the range. Redis on one core, everything else on the other.",
-        f"{found['date']}, Redis {found['redis']}, {machine['cpu']}, {machine['cores']} cores, Linux "
-        f"{machine['kernel']}, load before: {machine['load_before'][0]}.",
+        (
+            "Made by `python benchmarks/redis_work.py`, which says how, from [redis.json](redis.json). "
+            f"{options['runs']} runs of {options['rate']} tokens per second in one process; "
+            f"{options['rounds']} windows of {options['seconds']:g} s for each line, those of all systems interleaved; "
+            "medians, and the range. Redis and who watches on one core, who makes the tokens on the other."
+        ),
+        (
+            f"{found['date']}, Redis {found['redis']}, {machine['cpu']}, {machine['cores']} cores, Linux "
+            f"{machine['kernel']}, load before: {machine['load_before'][0]}."
+        ),
         "## What is required",
         _required(found["windows"]),
         "## Nobody watches elsewhere",
         _work(found["windows"], "nowhere"),
         "## Each run is watched in another process",
         _work(found["windows"], "elsewhere"),
-        "*Commands* are those that clients sent; *calls* are what Redis did for them, also within scripts. Bytes are "
-        "Redis's, of both directions. npm resumable-stream asks Redis for nothing while nobody resumes; its tokens "
-        "are gone with the process that made them.",
+        (
+            "*Commands* are those that clients sent; *calls* are what Redis did for them, also within scripts. Bytes are "
+            "Redis's, of both directions. npm resumable-stream asks Redis for nothing while nobody resumes; its tokens "
+            "are gone with the process that made them."
+        ),
         "## What an append costs a store",
         "One record of 90 bytes for each of so many runs in a batch (1,000 at most).",
         _stores(found["stores"]),

@@ -23,9 +23,9 @@ from tokentape.core.errors import (
 )
 from tokentape.stores.base import Append, Appended, Fence, Member, Producer, Retention, StreamConfig
 from tokentape.stores.redis import RedisStore
-from tokentape.stores.redis.calls import Part
+from tokentape.stores.redis.calls import Rare
 from tokentape.stores.redis.scripts import APPEND, FENCE, FOLDER, REWIND, SCRIPTS
-from tokentape.stores.redis.state import decode_state
+from tokentape.stores.redis.state import pack_state, unpack_state
 from tokentape.testing import ManualClock
 from tokentape.testing.contract_log import everything, put, refused
 
@@ -166,8 +166,8 @@ async def leases(store: RedisStore, clock: ManualClock, client: Redis) -> None:
     for token, ends in ((lease.token, str(time[1] + 10_000).encode()), (1, b"0")):
         command = FENCE.command((store._keys.leases,), *time, "lease", token)
         assert await store._link.ask([command]) == [ends]
-        body = [[], ("l", [Part(0, 7, 1, lease_ends=int(ends))])]
-        head = [*time, "channel", "origin", 1, "", msgspec.msgpack.encode(body), b"y"]
+        plan = [[], "l", 1, 0, 7, 1, 0, 0, Rare(lease_ends=int(ends))]
+        head = [*time, "channel", "origin", 1, "", msgspec.msgpack.encode(plan), b"y"]
         [[answer]] = await store._link.ask([APPEND.command(store._keys.stream("l"), *head)])
         assert answer[0] == (0 if token == lease.token else 4)
     await store.release("lease", 1)
@@ -192,9 +192,9 @@ async def repetitions(store: RedisStore, clock: ManualClock, client: Redis) -> N
     names = store._keys.stream("again")
 
     async def send(origin: str, number: int, index: int, flags: str, *records: bytes) -> list[object]:
-        body = [[], ("again", [Part(index, 7, len(records), harmless="i" in flags)])]
+        plan = [[], "again", 1, index, 7, len(records), 0, 0, Rare(harmless="i" in flags)]
         head = [*store._time(), "channel", origin, number, "r" if "r" in flags else ""]
-        [[answer]] = await store._link.ask([APPEND.command(names, *head, msgspec.msgpack.encode(body), *records)])
+        [[answer]] = await store._link.ask([APPEND.command(names, *head, msgspec.msgpack.encode(plan), *records)])
         return answer
 
     first = await send("me", 1, 0, "", b"1")
@@ -254,9 +254,9 @@ async def test_offsets_are_exact_beyond_what_lua_prints(redis: RedisServer, clie
     async with RedisStore(redis.url) as store:
         await store.create("a", StreamConfig())
         last = 2**53 - 10
-        state = decode_state(await client.hget(store._keys.state("a"), "state"))
-        state = msgspec.structs.replace(state, last=last, first=last + 1)
-        await client.hset(store._keys.state("a"), "state", msgspec.msgpack.encode(state))
+        state = unpack_state(await client.hget(store._keys.state("a"), "state"))
+        state = state._replace(last=last, first=last + 1)
+        await client.hset(store._keys.state("a"), "state", pack_state(state))
         result = await put(store, "a", b"x", b"y")
         assert (result.first, result.last) == (last + 1, last + 2)
         assert (await store.read("a", last)).records == [(last + 1, b"x"), (last + 2, b"y")]

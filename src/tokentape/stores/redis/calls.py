@@ -22,26 +22,21 @@ BEFORE_RECORDS: Final = 7
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 
-class Part(msgspec.Struct, omit_defaults=True, gc=False):
-    """An entry as append.lua gets it. What is not asked for is not there."""
+class Rare(msgspec.Struct, omit_defaults=True, gc=False):
+    """What most entries do not ask for; what is not asked for is not there."""
 
-    index: int
-    """In the round; by it the entry is known when it is repeated."""
-    before: int
-    """Its records come after this place among the arguments, and are `count`."""
-    count: int
     keys: Sequence[str | None] | None = None
     epoch: str | None = None
-    lease: int | None = None
-    """Its place among the names of leases, from 1, where the script looks it up; with `token`."""
-    token: int | None = None
     lease_ends: int | None = None
-    """As looked up elsewhere."""
+    """Of the lease that it needs, as looked up elsewhere."""
     producer: tuple[str, int, int] | None = None
     sequence: str | None = None
     close: bool = False
     harmless: bool = False
     """May be repeated whatever came of it."""
+
+
+_NOTHING: Final = Rare()
 
 
 class Head(NamedTuple):
@@ -92,30 +87,29 @@ def _call(streams: dict[str, list[Entry]], head: Head, keys: Keys) -> Call:
     names: list[str] = []
     leases: dict[Fence, int] = {}
     records: list[bytes] = []
-    body: list[object] = [None]
+    plan: list[object] = [None]
     for name, entries in streams.items():
         names += keys.stream(name)
-        parts = []
+        plan += (name, len(entries))
         for entry in entries:
-            parts.append(_part(entry, leases, before=BEFORE_RECORDS + len(records)))
-            records += entry.append.records
-        body.append((name, parts))
-    body[0] = [fence.lease for fence in leases]
+            append, lease, token = entry.append, 0, 0
+            if append.fence is not None and entry.lease_ends is None:
+                lease, token = leases.setdefault(append.fence, len(leases) + 1), append.fence.token
+            plan += (entry.index, BEFORE_RECORDS + len(records), len(append.records), lease, token, _rare(entry))
+            records += append.records
+    plan[0] = [fence.lease for fence in leases]
     if leases:
         names.append(keys.leases)
     repeated = "r" if head.repeated else ""
     command = APPEND.command(
-        names, *head.clock, keys.channel, head.origin, head.round, repeated, _encode(body), *records
+        names, *head.clock, keys.channel, head.origin, head.round, repeated, _encode(plan), *records
     )
     return Call([entry for entries in streams.values() for entry in entries], command)
 
 
-def _part(entry: Entry, leases: dict[Fence, int], *, before: int) -> Part:
-    append, fence = entry.append, entry.append.fence
-    part = Part(
-        entry.index,
-        before,
-        len(append.records),
+def _rare(entry: Entry) -> Rare | bool:
+    append = entry.append
+    rare = Rare(
         keys=append.keys,
         epoch=append.epoch,
         lease_ends=entry.lease_ends,
@@ -126,6 +120,4 @@ def _part(entry: Entry, leases: dict[Fence, int], *, before: int) -> Part:
         or not append.records
         or (append.keys is not None and None not in append.keys),
     )
-    if fence is not None and entry.lease_ends is None:
-        part.lease, part.token = leases.setdefault(fence, len(leases) + 1), fence.token
-    return part
+    return rare if rare != _NOTHING else False

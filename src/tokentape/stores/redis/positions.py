@@ -13,7 +13,7 @@ from tokentape.stores.log import fresh_epoch
 from tokentape.stores.redis.keys import Keys
 from tokentape.stores.redis.link import Link
 from tokentape.stores.redis.scripts import REWIND, Command
-from tokentape.stores.redis.state import decode_state
+from tokentape.stores.redis.state import unpack_state
 
 log = logging.getLogger("tokentape.store")
 
@@ -112,6 +112,6 @@ class Positions:
     async def _ask(self, names: list[str]) -> list[Standing | None]:
         answers = await self._link.ask([("HGET", self._keys.state(name), "state") for name in names])
         return [
-            None if packed is None else decode_state(packed).standing(name)
+            None if packed is None else unpack_state(packed).standing(name)
             for name, packed in zip(names, answers, strict=True)
         ]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -13,11 +14,13 @@ from tokentape.stores.log import not_found
 FIELDS: Final = ("state", "config", "created_at", "sequence")
 """Of the hash of a stream: what all appends change together, and what hardly ever changes."""
 
+_NUMBERS: Final = struct.Struct("<11d")
+"""Numbers are doubles, as in Lua, and exact up to 2^53; texts end with a zero byte."""
 
-class State(msgspec.Struct, frozen=True, array_like=True, gc=False):
+
+class State(NamedTuple):
     """The field `state`; common.lua has the same list. Moments are whole milliseconds, 0 for never."""
 
-    epoch: str
     first: int
     last: int
     bytes: int
@@ -29,6 +32,7 @@ class State(msgspec.Struct, frozen=True, array_like=True, gc=False):
     max_bytes: int
     idle_until: int
     closed_until: int
+    epoch: str
     by: str
     """Who appended last, and what that round did; see append.lua."""
 
@@ -42,7 +46,17 @@ class State(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return any(0 < end <= now for end, now in ends)
 
 
-decode_state: Final = msgspec.msgpack.Decoder(State).decode
+def unpack_state(packed: bytes) -> State:
+    """From the field."""
+    epoch, by, _ = packed[_NUMBERS.size :].split(b"\0")
+    return State(*map(int, _NUMBERS.unpack_from(packed)), epoch.decode(), by.decode())  # type: ignore[call-arg, arg-type]
+
+
+def pack_state(state: State) -> bytes:
+    """As the scripts do it."""
+    return _NUMBERS.pack(*state[:-2]) + b"".join(text.encode() + b"\0" for text in state[-2:])
+
+
 _decode_config = msgspec.json.Decoder(StreamConfig).decode
 
 
@@ -51,7 +65,7 @@ def read_info(name: str, fields: Sequence[bytes | None]) -> tuple[StreamInfo, St
     packed, config, created_at, sequence = fields
     if packed is None or config is None:
         raise not_found(name)
-    state = decode_state(packed)
+    state = unpack_state(packed)
     info = StreamInfo(
         name=name,
         epoch=state.epoch,

@@ -3,22 +3,27 @@
 -- its entries, and one message names all streams that have grown.
 --
 -- KEYS   state and log of each stream; then the leases, where some are asked for
--- ARGV   wall, steady, channel, origin, round, 'r' for a repetition since the first answer was lost (else ''), and in
---        MessagePack {names of leases, {name of a stream, {entry, …}}, …}; calls.py says what is in an entry; then all
---        records, which are bytes, and those Redis's MessagePack does not know
+-- ARGV   wall, steady, channel, origin, round, 'r' for a repetition since the first answer was lost (else ''); the plan;
+--        then all records. The plan is one flat list in MessagePack, since many small tables would cost more than all
+--        else: {names of leases}, then for each stream its name and the number of its entries, and for each of these
+--        index, place before its records among ARGV, number of records, place of its lease (0 for none), token, and
+--        false or a table of what is rare: {epoch, lease_ends, producer {id, epoch, seq}, sequence, close, keys,
+--        harmless}; calls.py says more
 -- answer for each entry {OK, epoch, first, last, closed, offset…} (offsets with keys only), or the reason for a refusal;
 --        for each entry of a stream that Redis could not work on {FAILED, its words}
 
 local wall, steady = clock(ARGV[1], ARGV[2])
 local channel, origin, repeated = ARGV[3], ARGV[4], ARGV[6] == 'r'
 local mark, ours = origin .. ' ' .. ARGV[5] .. '|', origin .. ' '
-local body = cmsgpack.unpack(ARGV[7])
+local plan = cmsgpack.unpack(ARGV[7])
 local answers, grown = {}, {}
+local nothing = {}
+local changed, has_grown, has_closed
 
 local leases = {}
-if #body[1] > 0 then
-  for place, raw in ipairs(redis.call('HMGET', KEYS[#KEYS], unpack(body[1]))) do
-    leases[place] = held(raw, steady) or {}
+if #plan[1] > 0 then
+  for place, raw in ipairs(redis.call('HMGET', KEYS[#KEYS], unpack(plan[1]))) do
+    leases[place] = held(raw, steady) or nothing
   end
 end
 
@@ -34,12 +39,9 @@ local function greater(left, right)
 end
 
 -- Whether the writer still holds its lease.
-local function holds(entry)
-  if entry.lease then
-    local lease = leases[entry.lease]
-    return lease.live and lease.token == entry.token
-  end
-  return steady < entry.lease_ends
+local function holds(lease, token)
+  lease = leases[lease]
+  return lease.live and lease.token == token
 end
 
 -- What speaks against an append of this producer, or nil.
@@ -64,15 +66,15 @@ local function out_of_turn(s, state, producer)
 end
 
 -- The records that are not on the stream yet, with their keys; and where all of them stand, or will.
-local function sift(s, state, entry)
+local function sift(s, state, before, count, keys)
   local fresh, fresh_keys, offsets, seen = {}, {}, {}, {}
-  for at = 1, entry.count do
-    local record, key, offset = ARGV[entry.before + at], entry.keys[at], 0
+  for at = 1, count do
+    local key, offset = keys[at], 0
     if key then
       offset = seen[key] or tonumber(redis.call('HGET', state, 'k:' .. key) or 0)
     end
     if offset == 0 then
-      fresh[#fresh + 1] = record
+      fresh[#fresh + 1] = ARGV[before + at]
       fresh_keys[#fresh] = key
       offset = s[LAST] + #fresh
       if key then
@@ -84,87 +86,84 @@ local function sift(s, state, entry)
   return fresh, fresh_keys, offsets
 end
 
-local function write(s, state, log, records, keys)
-  for at, record in ipairs(records) do
-    local offset, key = int(s[LAST] + at), keys[at]
+-- Writes `count` records, which stand in a table after the place `before`.
+local function write(s, state, log, records, before, count, keys)
+  for at = 1, count do
+    local record, key = records[before + at], keys[at]
     if key then
-      redis.call('XADD', log, offset .. '-0', 'r', record, 'k', key)
-      redis.call('HSET', state, 'k:' .. key, offset)
+      redis.call('XADD', log, id(s[LAST] + at), 'r', record, 'k', key)
+      redis.call('HSET', state, 'k:' .. key, int(s[LAST] + at))
     else
-      redis.call('XADD', log, offset .. '-0', 'r', record)
+      redis.call('XADD', log, id(s[LAST] + at), 'r', record)
     end
     s[BYTES] = s[BYTES] + #record
   end
-  s[LAST] = s[LAST] + #records
+  s[LAST] = s[LAST] + count
 end
 
 -- One entry. What it changes of the state is not stored yet.
-local function append(s, changed, state, log, entry)
+local function append(s, state, log, index, before, count, lease, token, rare)
   if not s then
     return {NOT_FOUND}
   end
-  local closed, index, sequence, producer = s[CLOSED_AT] > 0, entry.index, entry.sequence, entry.producer
-  if entry.epoch and entry.epoch ~= s[EPOCH] then
+  local closed, sequence, producer, keys = s[CLOSED_AT] > 0, rare.sequence, rare.producer, rare.keys
+  if rare.epoch and rare.epoch ~= s[EPOCH] then
     return {GONE, s[EPOCH]}
   end
 
   -- The state says who appended last, and what its round did: "origin round|index:first:last;…". So an append whose
   -- answer was lost with its connection can be repeated, and is found to be done.
   local same_round = string.sub(s[BY], 1, #mark) == mark
-  if repeated and not entry.keys then
+  if repeated and not keys then
     local first, last = string.match(same_round and s[BY] or '', '[|;]' .. index .. ':(%d+):(%d+)')
     if first then
       return {OK, s[EPOCH], tonumber(first), tonumber(last), closed and 1 or 0}
     end
-    if not entry.harmless and s[BY] ~= '' and string.sub(s[BY], 1, #ours) ~= ours then
+    if not rare.harmless and s[BY] ~= '' and string.sub(s[BY], 1, #ours) ~= ours then
       return {UNSURE}
     end
   end
-  if (entry.lease or entry.lease_ends) and not holds(entry) then
+  if lease > 0 and not holds(lease, token) or rare.lease_ends and steady >= rare.lease_ends then
     return {FENCED}
   end
   local against = producer and out_of_turn(s, state, producer)
   if against then
     return against
   end
-  local records, keys, offsets = {}, {}, {}
-  if entry.keys then
-    records, keys, offsets = sift(s, state, entry)
-  else
-    for at = 1, entry.count do
-      records[at] = ARGV[entry.before + at]
-    end
+  local records, offsets = ARGV, nothing
+  if keys then
+    records, keys, offsets = sift(s, state, before, count, keys)
+    before, count = 0, #records
   end
-  if closed and (#records > 0 or not (entry.close or #offsets > 0)) then
+  if closed and (count > 0 or not (rare.close or #offsets > 0)) then
     return {CLOSED, s[LAST]}
   end
   local former = sequence and redis.call('HGET', state, 'sequence')
   if former and not greater(sequence, former) then
     return {SEQUENCE, former}
   end
-  local closes = entry.close and not closed
+  local closes = rare.close and not closed
 
-  local first, last = s[LAST] + 1, s[LAST] + #records
+  local first, last = s[LAST] + 1, s[LAST] + count
   local answer = {OK, s[EPOCH], first, last, (closed or closes) and 1 or 0}
   for at, offset in ipairs(offsets) do
     answer[5 + at] = offset
   end
-  if not (#records > 0 or closes or producer or sequence) then
+  if not (count > 0 or closes or producer or sequence) then
     return answer
   end
-  write(s, state, log, records, keys)
+  write(s, state, log, records, before, count, keys or nothing)
   if producer then
     redis.call('HSET', state, 'p:' .. producer[1], int(producer[2]) .. ':' .. int(producer[3]))
   end
   if sequence then
     redis.call('HSET', state, 'sequence', sequence)
   end
-  local done = index .. ':' .. int(first) .. ':' .. int(last)
-  s[BY] = same_round and (s[BY] .. ';' .. done) or (mark .. done)
+  s[BY] = (same_round and s[BY] .. ';' or mark) .. string.format('%d:%.0f:%.0f', index, first, last)
   if closes then
     s[CLOSED_AT] = wall
   end
-  changed.at_all, changed.grown, changed.closed = true, changed.grown or #records > 0, changed.closed or closes
+  changed, has_grown, has_closed = true, has_grown or count > 0, has_closed or closes
   return answer
 end
 
@@ -195,15 +194,15 @@ local function trim(s, state, log)
 end
 
 -- Writes down what the entries of one stream have changed, all at once.
-local function save(s, changed, name, at)
+local function save(s, name, at)
   local state, log = KEYS[at + 1], KEYS[at + 2]
-  if changed.grown then
+  if has_grown then
     s[APPENDED_AT] = wall
     if s[MAX_BYTES] > 0 and s[BYTES] > s[MAX_BYTES] then
       trim(s, state, log)
     end
   end
-  if changed.closed and s[AFTER_CLOSE] > 0 then
+  if has_closed and s[AFTER_CLOSE] > 0 then
     s[CLOSED_UNTIL] = steady + s[AFTER_CLOSE]
   end
   if s[IDLE] > 0 then
@@ -211,31 +210,37 @@ local function save(s, changed, name, at)
   end
   store(state, s)
   expire(s, at, wall, steady)
-  if changed.grown or changed.closed then
+  if has_grown or has_closed then
     grown[#grown + 1] = {name, s[EPOCH], s[LAST], s[CLOSED_AT] > 0}
   end
 end
 
--- All entries of one stream, whose keys come after KEYS[at].
-local function serve(at, name, entries)
-  local s, changed = load(KEYS[at + 1], wall, steady), {}
-  for _, entry in ipairs(entries) do
-    answers[#answers + 1] = append(s, changed, KEYS[at + 1], KEYS[at + 2], entry)
+-- All entries of one stream, whose keys come after KEYS[at], and whose part of the plan begins at `place`.
+local function serve(at, place)
+  local state, log = KEYS[at + 1], KEYS[at + 2]
+  local s = load(state, wall, steady)
+  changed, has_grown, has_closed = false, false, false
+  for entry = place + 2, place + 6 * plan[place + 1] - 4, 6 do
+    answers[#answers + 1] = append(s, state, log, plan[entry], plan[entry + 1], plan[entry + 2], plan[entry + 3],
+      plan[entry + 4], plan[entry + 5] or nothing)
   end
-  if changed.at_all then
-    save(s, changed, name, at)
+  if changed then
+    save(s, plan[place], at)
   end
 end
 
-for place = 2, #body do
-  local before, name, entries = #answers, body[place][1], body[place][2]
-  local fine, failure = pcall(serve, 2 * place - 4, name, entries)
+local at, place = 0, 2
+while place < #plan do
+  local before, count = #answers, plan[place + 1]
+  local fine, failure = pcall(serve, at, place)
   if not fine then
     -- The keys of one stream are not what they should be: that must not keep the others from being written.
-    for number = 1, #entries do
+    for number = 1, count do
       answers[before + number] = {FAILED, failure.err or tostring(failure)}
     end
   end
+  at = at + 2
+  place = place + 2 + 6 * count
 end
 if #grown > 0 then
   redis.call('PUBLISH', channel, cmsgpack.pack({origin, grown}))

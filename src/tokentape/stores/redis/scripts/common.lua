@@ -9,6 +9,11 @@ local function int(number)
   return string.format('%.0f', number)
 end
 
+-- An offset as the id of an entry of the log.
+local function id(offset)
+  return string.format('%.0f-0', offset)
+end
+
 -- The server's clock, unless the caller brings its own (a test, that moves it by hand).
 local function clock(wall, steady)
   if wall ~= '' then
@@ -24,10 +29,11 @@ local function past(moment, now)
 end
 
 -- The key of the state is a hash: "state" is one field, so that it is read and written by one call; "k:…" are the keys
--- of records with their offsets, "p:…" the producers. These are the places in "state".
+-- of records with their offsets, "p:…" the producers. These are the places in "state", all numbers but the last two;
 -- `BY` says who appended last, and what that round did. state.py has the same list.
-local EPOCH, FIRST, LAST, BYTES, CLOSED_AT, APPENDED_AT = 1, 2, 3, 4, 5, 6
-local IDLE, AFTER_CLOSE, EXPIRES_AT, MAX_BYTES, IDLE_UNTIL, CLOSED_UNTIL, BY = 7, 8, 9, 10, 11, 12, 13
+local FIRST, LAST, BYTES, CLOSED_AT, APPENDED_AT, IDLE, AFTER_CLOSE, EXPIRES_AT, MAX_BYTES, IDLE_UNTIL, CLOSED_UNTIL,
+  EPOCH, BY = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13
+local FORMAT = '<dddddddddddss'
 
 -- The state, or nil when there is no such stream, or its retention has run out. In Redis itself a stream runs out a
 -- moment later or at the same time: that only frees the memory.
@@ -36,15 +42,19 @@ local function load(key, wall, steady)
   if not packed then
     return nil
   end
-  local s = cmsgpack.unpack(packed)
+  local s = {struct.unpack(FORMAT, packed)}
   if past(s[IDLE_UNTIL], steady) or past(s[CLOSED_UNTIL], steady) or past(s[EXPIRES_AT], wall) then
     return nil
   end
   return s
 end
 
+local function pack(s)
+  return struct.pack(FORMAT, unpack(s))
+end
+
 local function store(key, s)
-  redis.call('HSET', key, 'state', cmsgpack.pack(s))
+  redis.call('HSET', key, 'state', pack(s))
 end
 
 -- Has Redis drop the stream whose keys come after KEYS[at] when its retention runs out. All its keys go in the same

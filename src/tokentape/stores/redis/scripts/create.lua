@@ -12,14 +12,9 @@ if load(KEYS[1], wall, steady) then
   return answer()
 end
 redis.call('UNLINK', KEYS[1], KEYS[2])
-local s = {ARGV[3], 1, 0, 0, 0, 0}
-for place = IDLE, MAX_BYTES do
-  s[place] = tonumber(ARGV[place - IDLE + 5])
-end
+local s = {1, 0, 0, 0, 0, tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), 0, 0, ARGV[3], ''}
 s[IDLE_UNTIL] = s[IDLE] > 0 and steady + s[IDLE] or 0
-s[CLOSED_UNTIL] = 0
-s[BY] = ''
-redis.call('HSET', KEYS[1], 'state', cmsgpack.pack(s), 'config', ARGV[4], 'created_at', int(wall))
+redis.call('HSET', KEYS[1], 'state', pack(s), 'config', ARGV[4], 'created_at', int(wall))
 local answered = answer()
 expire(s, 0, wall, steady)
 return answered
