@@ -9,6 +9,7 @@ Obeys lines on stdin with lines of JSON on stdout: `streams NAME…` (for a watc
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import resource
@@ -21,6 +22,7 @@ import uvloop
 from redis.asyncio import Redis
 
 from tokentape import Tape
+from tokentape.server.serve import GC_THRESHOLDS
 
 PAD = "x" * 12
 """A token is a moment in nanoseconds and this: 32 bytes of text, about 90 as an event."""
@@ -140,12 +142,20 @@ async def naive(process: Process, role: str) -> None:
         await process.obey(watch)
 
 
+def settle() -> None:
+    """As `tokentape serve` does: what was imported is never looked at again by the garbage collector."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
+
+
 def say(answer: dict[str, Any]) -> None:
     print(json.dumps(answer), flush=True)
 
 
 def main() -> None:
     role, system, url, runs, rate = sys.argv[1:]
+    settle()
     serve = {"tokentape": tokentape, "naive": naive}[system]
     uvloop.run(serve(Process(url, int(runs), int(rate)), role))
 
