@@ -170,6 +170,14 @@ async def test_row_27_tokens_come_at_once_with_default_settings_too(
     assert min(arrivals.moments[0] for arrivals in found) <= FIRST_TOKEN_SECONDS
 
 
+async def test_row_27_nginx_refuses_websockets_by_default(instances: Instances, tmp_path: Path) -> None:
+    """Known, and named in deploy/README.md: it speaks HTTP/1.0 to instances, and drops `Upgrade`."""
+    with Proxy("nginx", tmp_path, (instances[0].port, instances[1].port), plain=True) as proxy:
+        async with browser(proxy) as session:
+            with pytest.raises(aiohttp.WSServerHandshakeError):
+                await session.ws_connect(f"{proxy.url}/v1/ws", protocols=["tokentape.v1"])
+
+
 async def test_row_27_haproxy_holds_tokens_back_by_default(instances: Instances, tmp_path: Path) -> None:
     """Known, and named in deploy/README.md: without `option http-no-delay` it collects for a fifth of a second."""
     found = await by_default("haproxy", instances, tmp_path)

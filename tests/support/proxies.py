@@ -63,7 +63,7 @@ def replaced(text: str, changes: Mapping[str, str]) -> str:
 
 
 class Proxy:
-    """One proxy before two instances; `plain` is with its default settings, before the first of them and without TLS."""
+    """One proxy before two instances; `plain`: with its own defaults, before the first of them, without TLS."""
 
     def __init__(self, name: str, folder: Path, instances: tuple[int, int], *, plain: bool = False) -> None:
         self.name = name
@@ -147,6 +147,8 @@ class Proxy:
         """What the proxy chooses when a browser offers HTTP/2 and HTTP/1.1."""
         context = ssl.create_default_context(cafile=str(self.certificate))
         context.set_alpn_protocols(["h2", "http/1.1"])
-        with socket.create_connection(("127.0.0.1", self.port), timeout=START_SECONDS) as plain:
-            with context.wrap_socket(plain, server_hostname="127.0.0.1") as secured:
-                return secured.selected_alpn_protocol()
+        with (
+            socket.create_connection(("127.0.0.1", self.port), timeout=START_SECONDS) as plain,
+            context.wrap_socket(plain, server_hostname="127.0.0.1") as secured,
+        ):
+            return secured.selected_alpn_protocol()

@@ -90,6 +90,20 @@ def test_calls_are_bounded(sizes: list[int], spread: bool, expected: list[int]) 
         assert mine == [entry for entry in entries if entry.append.stream == stream]
 
 
+async def test_names_of_any_length_are_told(redis: RedisServer) -> None:
+    """MessagePack writes texts in four ways, by their length."""
+    async with RedisStore(redis.url) as one, RedisStore(redis.url) as two:
+        await two._reader.connected.wait()
+        told: asyncio.Queue[Standing] = asyncio.Queue()
+        two.notify(told.put_nowait)
+        names = ["x" * length for length in (1, 31, 32, 255, 256, 70_000)]
+        for name in names:
+            made, _ = await one.create(name, StreamConfig())
+            await one.append([Append(stream=name, records=[b"x"])])
+            async with asyncio.timeout(10):
+                assert await told.get() == Standing(name, made.epoch, 1, closed=False)
+
+
 async def test_who_asked_and_went_away_keeps_nobody_from_an_answer(redis: RedisServer) -> None:
     async with RedisStore(redis.url) as store:
         await store.create("a", StreamConfig())

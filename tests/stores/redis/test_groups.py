@@ -11,7 +11,7 @@ import pytest
 from redis_groups import Sentinel, cluster
 from redis_server import RedisServer
 
-from tokentape.core.errors import Fenced, StoreUnavailable
+from tokentape.core.errors import Fenced, SetupError, StoreUnavailable
 from tokentape.stores.base import Append, Appended, Fence, Member, Standing, StreamConfig
 from tokentape.stores.redis import RedisStore
 from tokentape.testing import ManualClock
@@ -128,6 +128,23 @@ async def test_a_new_master_takes_over(sentinel: Sentinel) -> None:
             while (await told.get()).last != 3:
                 pass
         assert await everything(two, "a") == [b"1", b"2", b"3"]
+
+
+async def test_a_sentinel_that_asks_for_a_password(tmp_path: Path) -> None:
+    sentinel = Sentinel(tmp_path, login=("asker", "p+w d"))
+    try:
+        await asyncio.to_thread(sentinel.start)
+        async with RedisStore(f"{sentinel.url}?sentinel_user=asker&sentinel_password=p%2Bw%20d") as store:
+            await store.create("a", StreamConfig())
+            await put(store, "a", b"x")
+            assert await everything(store, "a") == [b"x"]
+        for wrong in ("", "?sentinel_user=asker&sentinel_password=hunter2"):
+            with pytest.raises(SetupError, match="look at the name of the service, and at sentinel_user") as refused:
+                async with RedisStore(sentinel.url + wrong):
+                    pass
+            assert "hunter2" not in refused.value.message
+    finally:
+        sentinel.stop()
 
 
 async def insist(store: RedisStore, record: bytes) -> Appended:

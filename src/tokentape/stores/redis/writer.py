@@ -128,15 +128,14 @@ class Writer:
         while todo := [entry for entry in entries if entry.result is None]:
             errors = await self._look_up_fences(todo)
             answers = errors or await self._send(todo, repeated=repeated)
-            failed = _settle(todo, answers)
-            if not failed:
-                return
-            worst = next((error for error in failed if not may_pass(error)), None)
-            if worst is not None or not await attempts.again():
-                _fail(todo, answers, self._link.where)
-                return
-            await self._link.mend(failed)
-            repeated = repeated or not all(map(was_refused, failed))
+            _settle(todo, answers)
+            _fail(todo, answers, self._link.where, hopeless=True)
+            failed = [answer for entry, answer in zip(todo, answers, strict=True) if entry.result is None]
+            if failed and not await attempts.again():
+                _fail(todo, answers, self._link.where, hopeless=False)
+            elif failed:
+                await self._link.mend(failed)
+                repeated = repeated or not all(map(was_refused, failed))
 
     async def _send(self, entries: list[Entry], *, repeated: bool) -> list[Any]:
         """One attempt: an answer or an exception for each entry, which are brought into the order of the answers."""
@@ -175,27 +174,25 @@ def _answer(future: Future[Answer], results: Answer) -> None:
         future.set_result(results)
 
 
-def _settle(entries: Sequence[Entry], answers: Sequence[Any]) -> list[Any]:
-    """Gives each entry its answer; returns the errors of those that have to be sent again.
+def _settle(entries: Sequence[Entry], answers: Sequence[Any]) -> None:
+    """Gives each entry its answer. Those that got an exception may have to be sent again.
 
     One whose successor on the same stream was accepted meanwhile must not come after it.
     """
     failed: dict[str, list[Entry]] = {}
-    errors = []
     for entry, answer in zip(entries, answers, strict=True):
         if isinstance(answer, BaseException):
             failed.setdefault(entry.append.stream, []).append(entry)
-            errors.append(answer)
             continue
         entry.settle(answer)
         for earlier in failed.pop(entry.append.stream, ()) if isinstance(entry.result, Appended) else ():
             earlier.result = refusal(earlier.append, (UNSURE,))
-    return errors
 
 
-def _fail(entries: Sequence[Entry], answers: Sequence[Any], where: str) -> None:
+def _fail(entries: Sequence[Entry], answers: Sequence[Any], where: str, *, hopeless: bool) -> None:
+    """Gives up those that have no result yet: all, or (`hopeless`) those for which no further attempt can help."""
     for entry, answer in zip(entries, answers, strict=True):
-        if entry.result is None:
+        if entry.result is None and not (hopeless and may_pass(answer)):
             entry.result = explain(answer, where)
 
 
