@@ -41,9 +41,9 @@ def report(found: dict[str, Any]) -> str:
         "## Each run is watched in another process",
         _work(found["windows"], "elsewhere"),
         (
-            "*Commands* are those that clients sent; *calls* are what Redis did for them, also within scripts. Bytes "
-            "are Redis's, of both directions. npm resumable-stream asks Redis for nothing while nobody resumes; its tokens "
-            "are gone with the process that made them."
+            "*Commands* are those that clients sent; *calls* are what Redis did for them, also within scripts. "
+            "Bytes are Redis's, of both directions. npm resumable-stream asks Redis for nothing while nobody resumes; "
+            "its tokens are gone with the process that made them."
         ),
         "## What an append costs a store",
         "One record of 90 bytes for each of so many runs in a batch (1,000 at most).",
