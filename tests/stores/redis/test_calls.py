@@ -6,13 +6,17 @@ import asyncio
 import re
 
 import pytest
+from redis.exceptions import ConnectionError as ConnectionLost
+from redis.exceptions import ResponseError
 from redis_server import RedisServer
 
+from tokentape.core.errors import StoreUnavailable
 from tokentape.stores.base import Append, Appended, Fence, Standing, StreamConfig
 from tokentape.stores.redis import RedisStore
 from tokentape.stores.redis.calls import MAX_BYTES, MAX_ENTRIES, Head, calls
 from tokentape.stores.redis.entries import Entry
 from tokentape.stores.redis.keys import Keys
+from tokentape.stores.redis.scripts import Command
 from tokentape.testing.contract_log import everything
 
 NAMES = [f"runs/r_{number}" for number in range(100)]
@@ -88,6 +92,26 @@ def test_calls_are_bounded(sizes: list[int], spread: bool, expected: list[int]) 
     for stream in {entry.append.stream for entry in entries}:
         mine = [entry for call in made for entry in call.entries if entry.append.stream == stream]
         assert mine == [entry for entry in entries if entry.append.stream == stream]
+
+
+async def test_what_cannot_be_helped_does_not_give_up_the_rest(redis: RedisServer) -> None:
+    """One call of a round is refused for good, the other loses its connection before Redis has got it."""
+    async with RedisStore(redis.url) as store:
+        names = [f"s{number}" for number in range(MAX_ENTRIES + 1)]
+        for name in names:
+            await store.create(name, StreamConfig())
+        link = store._writing
+        send = link.send
+
+        async def fail_once(commands: list[Command]) -> list[object]:
+            assert len(commands) == 2
+            link.send = send
+            return [ResponseError("no"), ConnectionLost()]
+
+        link.send = fail_once
+        results = await store.append([Append(stream=name, records=[b"x"]) for name in names])
+        assert {type(result) for result in results[:-1]} == {StoreUnavailable}
+        assert isinstance(results[-1], Appended)
 
 
 async def test_names_of_any_length_are_told(redis: RedisServer) -> None:
