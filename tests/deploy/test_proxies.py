@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import aiohttp
 import pytest
-from proxies import NAMES, Proxy
+from proxies import DEPLOY, NAMES, Proxy
 
 from tokentape.cli.child import ServerProcess
 from tokentape.core.sse import SseDecoder
@@ -189,3 +189,14 @@ async def by_default(name: str, instances: Instances, tmp_path: Path) -> list[Ar
     with Proxy(name, tmp_path, (instances[0].port, instances[1].port), plain=True) as proxy:
         async with browser(proxy) as session:
             return [await streamed(session, proxy.url) for _ in range(3)]
+
+
+def test_the_nginx_of_compose_has_the_settings_of_the_one_that_is_tested() -> None:
+    """It cannot be run here, since it names the services of compose.yaml."""
+
+    def directives(path: str) -> set[str]:
+        lines = (line.partition("#")[0].split() for line in (DEPLOY / path).read_text().splitlines())
+        found = {" ".join(words) for words in lines if words}
+        return {line for line in found if not line.startswith(("server ", "listen ", "ssl_", "server_name", "return "))}
+
+    assert directives("compose/nginx.conf") == directives("nginx/tokentape.conf")
