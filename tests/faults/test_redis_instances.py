@@ -11,7 +11,7 @@ import pytest
 from redis_server import RedisServer
 
 from tokentape import Run, Tape
-from tokentape.core.errors import StreamNotFound
+from tokentape.core.errors import StoreUnavailable, StreamNotFound
 
 
 async def counting(count: int, pause: float) -> AsyncIterator[str]:
@@ -75,11 +75,17 @@ async def test_row_15_a_stall_is_waited_out_or_said(tmp_path: Path, stall: float
             endings: list[dict] = []
 
             async def follow() -> None:
-                async for item in two.read(run.info.stream):
-                    if item.event.type == "token":
-                        shown.append(item.event.data)
-                    elif item.event.type in ("error", "done"):
-                        endings.append(item.event.data)
+                after = "start"
+                while not endings or "reason" not in endings[-1]:
+                    try:
+                        async for item in two.read(run.info.stream, after=after):
+                            if item.event.type == "token":
+                                shown.append(item.event.data)
+                            elif item.event.type in ("error", "done"):
+                                endings.append(item.event.data)
+                            after = str(item.cursor or after)
+                    except StoreUnavailable:  # it was reading at this very moment: it comes back, as clients do
+                        await asyncio.sleep(0.1)
 
             following = asyncio.create_task(follow())
             await asyncio.sleep(0.5)

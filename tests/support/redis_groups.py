@@ -43,7 +43,8 @@ def cluster(folder: Path, *, nodes: int = 2) -> Iterator[list[RedisServer]]:
 class Sentinel:
     """A master, its replica, and one Sentinel that watches over them under the name `tape`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, login: tuple[str, str] | None = None) -> None:
+        """`login` is what Sentinel asks for; Redis asks for nothing."""
         self.master = RedisServer(folder)
         self.replica = RedisServer(folder, "--save", "", "--replicaof", "127.0.0.1", str(self.master.port))
         self.sentinel = RedisServer(folder)
@@ -51,7 +52,9 @@ class Sentinel:
         config.write_text(
             f"port {self.sentinel.port}\nbind 127.0.0.1\nsentinel monitor tape 127.0.0.1 {self.master.port} 1\n"
             "sentinel down-after-milliseconds tape 500\nsentinel failover-timeout tape 2000\n"
+            + (f'user {login[0]} on ">{login[1]}" ~* &* +@all\nuser default off\n' if login else "")
         )
+        self.sentinel.login = login or ()
         self._command = [program(), str(config), "--sentinel"]
         self._process: subprocess.Popen[bytes] | None = None
 

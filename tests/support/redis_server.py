@@ -40,6 +40,8 @@ class RedisServer:
         self.log = folder / f"redis-{self.port}.log"
         self._ready = ready
         """How the answer to PING begins once it is up."""
+        self.login: tuple[str, ...] = ()
+        """User and password for `command`."""
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -94,9 +96,15 @@ class RedisServer:
 
     def command(self, *words: str) -> bytes:
         """Sends one command over a connection of its own; its answer as it is on the wire, without the last CRLF."""
-        request = f"*{len(words)}\r\n" + "".join(f"${len(word.encode())}\r\n{word}\r\n" for word in words)
+
+        def packed(words: tuple[str, ...]) -> str:
+            return f"*{len(words)}\r\n" + "".join(f"${len(word.encode())}\r\n{word}\r\n" for word in words)
+
         with socket.create_connection(("127.0.0.1", self.port), timeout=START_SECONDS) as connection:
-            connection.sendall(request.encode())
+            if self.login:
+                connection.sendall(packed(("AUTH", *self.login)).encode())
+                assert connection.recv(100) == b"+OK\r\n", "this user is not let in"
+            connection.sendall(packed(words).encode())
             answer = b""
             while not answer.endswith(b"\r\n"):
                 part = connection.recv(65_536)

@@ -11,7 +11,7 @@ import pytest
 from redis_groups import Sentinel, cluster
 from redis_server import RedisServer
 
-from tokentape.core.errors import Fenced, StoreUnavailable
+from tokentape.core.errors import Fenced, SetupError, StoreUnavailable
 from tokentape.stores.base import Append, Appended, Fence, Member, Standing, StreamConfig
 from tokentape.stores.redis import RedisStore
 from tokentape.testing import ManualClock
@@ -95,17 +95,18 @@ async def test_a_slot_that_moves_is_followed(url: str, nodes: list[RedisServer])
         ids = {node: node.command("CLUSTER", "MYID").split(b"\r\n")[1].decode() for node in nodes}
         target.command("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[source])
         source.command("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[target])
-        source.command(
-            "MIGRATE", "127.0.0.1", str(target.port), "", "0", "5000", "KEYS", *store._keys.stream("moves")[:2]
-        )
-        # In between the old node says ASK, or TRYAGAIN to a script some of whose keys do not exist; afterwards MOVED.
-        assert (await store.info("moves")).last == 1
+        state, log = store._keys.stream("moves")
+        move = ("MIGRATE", "127.0.0.1", str(target.port), "", "0", "5000", "KEYS")
+        # In between the old node says TRYAGAIN while one key of two is there, then ASK; afterwards MOVED.
+        source.command(*move, state)
         waiting = asyncio.create_task(put(store, "moves", b"2"))
         await asyncio.sleep(0.3)
         assert not waiting.done()
+        source.command(*move, log)
+        assert (await waiting).last == 2
+        assert (await store.info("moves")).last == 2
         for node in (target, source):
             node.command("CLUSTER", "SETSLOT", slot, "NODE", ids[target])
-        assert (await waiting).last == 2
         assert (await put(store, "moves", b"3")).last == 3
         assert await everything(store, "moves") == [b"1", b"2", b"3"]
         await store.delete("moves")
@@ -139,6 +140,23 @@ async def test_a_new_master_takes_over(sentinel: Sentinel) -> None:
             while (await told.get()).last != 3:
                 pass
         assert await everything(two, "a") == [b"1", b"2", b"3"]
+
+
+async def test_a_sentinel_that_asks_for_a_password(tmp_path: Path) -> None:
+    sentinel = Sentinel(tmp_path, login=("asker", "p+w d"))
+    try:
+        await asyncio.to_thread(sentinel.start)
+        async with RedisStore(f"{sentinel.url}?sentinel_user=asker&sentinel_password=p%2Bw%20d") as store:
+            await store.create("a", StreamConfig())
+            await put(store, "a", b"x")
+            assert await everything(store, "a") == [b"x"]
+        for wrong in ("", "?sentinel_user=asker&sentinel_password=hunter2"):
+            with pytest.raises(SetupError, match="look at the name of the service, and at sentinel_user") as refused:
+                async with RedisStore(sentinel.url + wrong):
+                    pass
+            assert "hunter2" not in refused.value.message
+    finally:
+        sentinel.stop()
 
 
 async def insist(store: RedisStore, record: bytes) -> Appended:

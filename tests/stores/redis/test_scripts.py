@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 from redis.asyncio import Redis
 from redis_server import RedisServer
@@ -15,12 +17,15 @@ from tokentape.core.errors import (
     Fenced,
     SequenceConflict,
     StaleProducer,
+    StoreUnavailable,
     StreamClosed,
     StreamNotFound,
 )
 from tokentape.stores.base import Append, Appended, Fence, Member, Producer, Retention, StreamConfig
 from tokentape.stores.redis import RedisStore
+from tokentape.stores.redis.calls import Rare
 from tokentape.stores.redis.scripts import APPEND, FENCE, FOLDER, REWIND, SCRIPTS
+from tokentape.stores.redis.state import pack_state, unpack_state
 from tokentape.testing import ManualClock
 from tokentape.testing.contract_log import everything, put, refused
 
@@ -64,7 +69,7 @@ async def client(redis: RedisServer) -> AsyncIterator[Redis]:
 async def test_every_branch_of_the_scripts_is_taken(branches: set[str], redis: RedisServer, client: Redis) -> None:
     clock = ManualClock()
     async with RedisStore(redis.url, now=clock.now, monotonic=clock.monotonic) as store:
-        for passes in (refusals, producers, keys, trimming, retention, leases, presence, repetitions, losses):
+        for passes in (refusals, producers, keys, trimming, retention, leases, presence, repetitions, losses, batches):
             await client.flushdb() if passes is refusals else None
             await passes(store, clock, client)
     async with RedisStore(redis.url) as store:  # by the server's own clock
@@ -119,7 +124,8 @@ async def trimming(store: RedisStore, clock: ManualClock, client: Redis) -> None
         await put(store, "t", b"%05d" % turn, keys=[str(turn)])
     info = await store.info("t")
     assert info.bytes <= 1000
-    assert await client.hlen(store._keys.stream("t")[2]) == info.last - info.first + 1
+    kept = [field for field in await client.hkeys(store._keys.state("t")) if field.startswith(b"k:")]
+    assert len(kept) == info.last - info.first + 1
     assert await client.xlen(store._keys.stream("t")[1]) == info.last - info.first + 1
     with pytest.raises(CursorGone):
         await store.read("t", 0)
@@ -161,8 +167,9 @@ async def leases(store: RedisStore, clock: ManualClock, client: Redis) -> None:
     for token, ends in ((lease.token, str(time[1] + 10_000).encode()), (1, b"0")):
         command = FENCE.command((store._keys.leases,), *time, "lease", token)
         assert await store._link.ask([command]) == [ends]
-        entry = [*time, "channel", "origin", 1, 0, "l", "F", ends, b"y"]
-        [answer] = await store._link.ask([APPEND.command(store._keys.stream("l"), *entry)])
+        plan = [[], "l", 1, 0, 7, 1, 0, 0, Rare(lease_ends=int(ends))]
+        head = [*time, "channel", "origin", 1, "", msgspec.msgpack.encode(plan), b"y"]
+        [[answer]] = await store._link.ask([APPEND.command(store._keys.stream("l"), *head)])
         assert answer[0] == (0 if token == lease.token else 4)
     await store.release("lease", 1)
     await store.release("lease", lease.token)
@@ -186,8 +193,9 @@ async def repetitions(store: RedisStore, clock: ManualClock, client: Redis) -> N
     names = store._keys.stream("again")
 
     async def send(origin: str, number: int, index: int, flags: str, *records: bytes) -> list[object]:
-        entry = [*store._time(), "channel", origin, number, index, "again", flags, *records]
-        [answer] = await store._link.ask([APPEND.command(names, *entry)])
+        plan = [[], "again", 1, index, 7, len(records), 0, 0, Rare(harmless="i" in flags)]
+        head = [*store._time(), "channel", origin, number, "r" if "r" in flags else ""]
+        [[answer]] = await store._link.ask([APPEND.command(names, *head, msgspec.msgpack.encode(plan), *records)])
         return answer
 
     first = await send("me", 1, 0, "", b"1")
@@ -213,6 +221,27 @@ async def losses(store: RedisStore, clock: ManualClock, client: Redis) -> None:
     assert (await store.info("back")).epoch == "new"
 
 
+async def batches(store: RedisStore, clock: ManualClock, client: Redis) -> None:
+    """What Redis cannot work on is refused by itself, and what is too much for one answer comes in the next."""
+    for name in ("broken", "fine"):
+        await store.create(name, StreamConfig())
+    await client.set(store._keys.stream("broken")[1], "no log")
+    broken, fine, other = await store.append([
+        Append(stream="broken", records=[b"1"]),
+        Append(stream="fine", records=[b"x" * 200_000] * 4),
+        Append(stream="broken", records=[b"2"]),
+    ])  # fmt: skip
+    assert isinstance(broken, StoreUnavailable)
+    assert isinstance(other, StoreUnavailable)
+    assert isinstance(fine, Appended)
+    pages = await asyncio.gather(*(store.read("fine", after) for after in (0, 1, 2, 3, 2)))
+    assert [page.records[0][0] for page in pages] == [1, 2, 3, 4, 3]
+    await client.hset(store._keys.state("broken"), "state", b"nonsense")
+    with pytest.raises(StoreUnavailable, match="refused a command"):
+        await store.read("broken", 0)
+    await client.delete(*store._keys.stream("broken"))
+
+
 async def test_text_is_compared_as_bytes_whatever_the_servers_locale(redis: RedisServer) -> None:
     """Lua's own `<` follows LC_COLLATE, in which "a" may come before "B"."""
     async with RedisStore(redis.url) as store:
@@ -226,7 +255,9 @@ async def test_offsets_are_exact_beyond_what_lua_prints(redis: RedisServer, clie
     async with RedisStore(redis.url) as store:
         await store.create("a", StreamConfig())
         last = 2**53 - 10
-        await client.hset(store._keys.state("a"), mapping={"last": last, "first": last + 1})
+        state = unpack_state(await client.hget(store._keys.state("a"), "state"))
+        state = state._replace(last=last, first=last + 1)
+        await client.hset(store._keys.state("a"), "state", pack_state(state))
         result = await put(store, "a", b"x", b"y")
         assert (result.first, result.last) == (last + 1, last + 2)
         assert (await store.read("a", last)).records == [(last + 1, b"x"), (last + 2, b"y")]

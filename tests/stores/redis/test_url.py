@@ -26,6 +26,18 @@ from tokentape.stores.redis.url import Target, parse_url
             "redis+sentinel://a,b:1/mymaster/2",
             Target(kind="sentinel", hosts=(("a", 26379), ("b", 1)), service="mymaster", db=2),
         ),
+        (
+            "redis+sentinel://me:pw@a/m?sentinel_user=s&sentinel_password=p%2Bw",
+            Target(
+                kind="sentinel",
+                hosts=(("a", 26379),),
+                service="m",
+                username="me",
+                password="pw",
+                sentinel_username="s",
+                sentinel_password="p+w",
+            ),
+        ),
         ("redis+cluster://a,b:1", Target(kind="cluster", hosts=(("a", 6379), ("b", 1)))),
         ("rediss+cluster://a", Target(kind="cluster", hosts=(("a", 6379),), tls=True)),
     ],
@@ -57,6 +69,8 @@ def test_urls(url: str, target: Target) -> None:
         ("redis://h?prefix=a{b}", "prefix in the Redis URL"),
         ("redis://h?max_connections=3", "unknown option 'max_connections'. Known: prefix, timeout, db."),
         ("redis://h?ca=x", "unknown option 'ca'"),
+        ("redis://h?sentinel_password=x", "unknown option 'sentinel_password'"),
+        ("redis+sentinel://h/m?x=1", "Known: prefix, timeout, db, sentinel_user, sentinel_password."),
         ("redis://h#1", "written %23"),
     ],
 )
@@ -82,6 +96,12 @@ def test_a_password_is_never_shown(url: str) -> None:
     # What is shown leads to the same place.
     shown = parse_url(str(target))
     assert (shown.kind, shown.hosts, shown.db, shown.service) == (target.kind, target.hosts, target.db, target.service)
+
+
+def test_nor_is_sentinels() -> None:
+    target = parse_url("redis+sentinel://a/m?sentinel_password=hunter2")
+    assert target.sentinel_password == "hunter2"
+    assert "hunter2" not in f"{target} {target!r}"
 
 
 @pytest.mark.parametrize(

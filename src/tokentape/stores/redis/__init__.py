@@ -8,8 +8,11 @@
 | errors | Redis's errors in our words, and which are worth another attempt |
 | opening | what is checked when the store is opened |
 | keys | the names of all keys |
-| entries | an append as the arguments of a script, and its answer |
-| writer | what is handed in, in rounds: one pipeline for all that waits |
+| state | what is kept of a stream beside its records |
+| entries | an append on its way, and what came of it |
+| calls | the entries of a round as few script calls |
+| writer | what is handed in, in rounds: one write for all that waits |
+| reads | what is asked for at the same time, as one call |
 | reader | the one connection on which wake-ups arrive |
 | positions | where the streams in use stand, so that a lost wake-up does no harm |
 | index | the names of all streams, for listing |

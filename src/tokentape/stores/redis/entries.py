@@ -1,4 +1,4 @@
-"""An append as the arguments of a script, and the script's answer as what the caller gets."""
+"""An append on its way to Redis, and what came back as what the caller gets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from tokentape.core.errors import (
 )
 from tokentape.stores.base import Append, Appended
 from tokentape.stores.log import not_found
-from tokentape.stores.redis.scripts import Value
 
 # What a script answers first; common.lua has the same list.
 OK: Final = 0
@@ -33,12 +32,14 @@ SEQUENCE: Final = 8
 UNSURE: Final = 9
 FUTURE: Final = 10
 TRIMMED: Final = 11
+FAILED: Final = 12
+LATER: Final = 13
 
 
 class Entry:
     """One entry of a batch on its way to Redis and back."""
 
-    __slots__ = ("append", "fence_ends", "index", "result", "round", "size")
+    __slots__ = ("append", "index", "lease_ends", "result", "size")
 
     def __init__(self, append: Append) -> None:
         for record in append.records:
@@ -47,9 +48,8 @@ class Entry:
         self.append = append
         self.size = sum(map(len, append.records))
         self.result: Appended | TokentapeError | None = self._judge()
-        self.round = 0
         self.index = 0
-        self.fence_ends: bytes | None = None
+        self.lease_ends: int | None = None
         """When its lease ends, where that had to be looked up on another node."""
 
     def _judge(self) -> TokentapeError | None:
@@ -61,42 +61,6 @@ class Entry:
         if append.producer is not None and not 0 <= max(append.producer[1:]) <= MAX_OFFSET:
             return BadRequest(f"{max(append.producer[1:])} is too large for a producer's epoch or sequence number.")
         return None
-
-    def arguments(self, head: Sequence[Value], *, repeated: bool) -> list[Value]:
-        """As append.lua wants them; `head` is wall, steady, channel and origin."""
-        append, flags, rest = self.append, "", list[Value]()
-        if append.epoch is not None:
-            flags += "e"
-            rest.append(append.epoch)
-        if append.fence is not None:
-            if self.fence_ends is None:
-                flags += "f"
-                rest += append.fence
-            else:
-                flags += "F"
-                rest.append(self.fence_ends)
-        if append.producer is not None:
-            flags += "p"
-            rest += append.producer
-        if append.sequence is not None:
-            flags += "s"
-            rest.append(append.sequence)
-        if append.close:
-            flags += "c"
-        if repeated:
-            flags += "r"
-        if append.producer is not None or not append.records:
-            flags += "i"
-        if append.keys is not None:
-            flags += "k"
-            for key, record in zip(append.keys, append.records, strict=True):
-                rest.append("" if key is None else f"={key}")
-                rest.append(record)
-            if None not in append.keys:
-                flags += "i"
-        else:
-            rest += append.records
-        return [*head, self.round, self.index, append.stream, flags, *rest]
 
     def settle(self, answer: Any) -> None:
         """Takes the script's answer."""

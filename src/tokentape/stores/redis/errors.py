@@ -6,6 +6,7 @@ import logging
 from typing import Final
 
 from redis import exceptions as redis
+from redis.asyncio.sentinel import MasterNotFoundError
 
 from tokentape.core.errors import StoreFull, StoreUnavailable, TokentapeError
 
@@ -58,6 +59,11 @@ def explain(error: BaseException, where: str) -> TokentapeError:
             return StoreUnavailable(f"Redis at {where} takes no writes because it cannot save to its disk (MISCONF).")
         log.error("Redis at %s refused a command: %s", where, text)
         return StoreUnavailable(f"Redis at {where} refused a command: the operator finds more in the log.")
+    if isinstance(error, MasterNotFoundError):
+        return StoreUnavailable(
+            f"No Sentinel at {where} can be reached and names its master: look at the name of the service, and at "
+            "sentinel_user and sentinel_password where Sentinel asks for them."
+        )
     if isinstance(error, redis.RedisError | OSError | redis.RedisClusterException):
         return StoreUnavailable(f"Redis at {where} cannot be reached. Try again later.")
     raise error

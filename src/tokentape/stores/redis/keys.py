@@ -19,10 +19,10 @@ class Keys:
         self.broadcasts = f"{prefix}live:{db}"
         """Where broadcasts are."""
 
-    def stream(self, name: str) -> tuple[str, str, str, str]:
-        """State, log, keys and producers of a stream, in the order that the scripts expect."""
+    def stream(self, name: str) -> tuple[str, str]:
+        """State and log of a stream, in the order that the scripts expect."""
         base = f"{self._prefix}{{{_tag(name)}}}"
-        return f"{base}:state", f"{base}:log", f"{base}:keys", f"{base}:producers"
+        return f"{base}:state", f"{base}:log"
 
     def state(self, name: str) -> str:
         """The first of `stream`."""

@@ -51,7 +51,8 @@ class Link:
             self._cluster = RedisCluster(startup_nodes=nodes, **self._options(asking=True), **self._tls())
             await self._cluster.initialize()
         elif self.target.kind == "sentinel":
-            asking = {**self._options(asking=True), "db": 0, "username": None, "password": None, **self._tls()}
+            login = {"username": self.target.sentinel_username, "password": self.target.sentinel_password}
+            asking = {**self._options(asking=True), "db": 0, **login, **self._tls()}
             make: Any = Sentinel  # which has no types
             sentinel = make(list(self.target.hosts), sentinel_kwargs=asking, **self._options())
             self._sentinels = sentinel.sentinels

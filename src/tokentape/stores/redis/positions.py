@@ -13,6 +13,7 @@ from tokentape.stores.log import fresh_epoch
 from tokentape.stores.redis.keys import Keys
 from tokentape.stores.redis.link import Link
 from tokentape.stores.redis.scripts import REWIND, Command
+from tokentape.stores.redis.state import unpack_state
 
 log = logging.getLogger("tokentape.store")
 
@@ -70,17 +71,14 @@ class Positions:
     async def _check(self, names: list[str]) -> list[Standing]:
         # What is known is noted before Redis is asked: so Redis cannot rightly know less.
         asked = [(name, known) for name in names if (known := self._known.get(name)) is not None]
-        answers = await self._link.ask(
-            [("HMGET", self._keys.state(name), "epoch", "last", "closed_at") for name, _ in asked]
-        )
+        answers = await self._ask([name for name, _ in asked])
         changed: list[Standing] = []
         rewound: list[Standing] = []
-        for (name, known), (epoch, last, closed_at) in zip(asked, answers, strict=True):
-            if epoch is None:
+        for (name, known), standing in zip(asked, answers, strict=True):
+            if standing is None:
                 self._known.pop(name, None)
                 changed.append(Standing(name, "", 0, closed=False))
                 continue
-            standing = Standing(name, epoch.decode(), int(last), closed=closed_at != b"0")
             if standing.epoch == known.standing.epoch and standing.last < known.standing.last:
                 rewound.append(known.standing)
                 continue
@@ -106,14 +104,14 @@ class Positions:
         return await self._ask_anew([standing.stream for standing in rewound])
 
     async def _ask_anew(self, names: list[str]) -> list[Standing]:
-        answers = await self._link.ask(
-            [("HMGET", self._keys.state(name), "epoch", "last", "closed_at") for name in names]
-        )
-        found = [
-            Standing(name, epoch.decode(), int(last), closed=closed_at != b"0")
-            for name, (epoch, last, closed_at) in zip(names, answers, strict=True)
-            if epoch is not None
-        ]
+        found = [standing for standing in await self._ask(names) if standing is not None]
         for standing in found:
             self.saw(standing)
         return found
+
+    async def _ask(self, names: list[str]) -> list[Standing | None]:
+        answers = await self._link.ask([("HGET", self._keys.state(name), "state") for name in names])
+        return [
+            None if packed is None else unpack_state(packed).standing(name)
+            for name, packed in zip(names, answers, strict=True)
+        ]

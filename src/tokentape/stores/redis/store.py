@@ -10,7 +10,7 @@ import secrets
 from asyncio import Future
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import msgspec
 from redis.exceptions import RedisClusterException, RedisError
@@ -30,18 +30,14 @@ from tokentape.stores.redis.positions import Positions
 from tokentape.stores.redis.presence import RedisPresence
 from tokentape.stores.redis.queue import RedisQueues
 from tokentape.stores.redis.reader import CHECK_SECONDS, Reader
-from tokentape.stores.redis.scripts import CREATE, DELETE, READ, Command
+from tokentape.stores.redis.reads import Reads
+from tokentape.stores.redis.scripts import CREATE, DELETE, Command
+from tokentape.stores.redis.state import FIELDS, read_info
 from tokentape.stores.redis.url import Target, parse_url
 from tokentape.stores.redis.writer import Writer
 from tokentape.stores.retention import Clock
 
 log = logging.getLogger("tokentape.store")
-
-FIELDS: Final = (
-    "epoch", "config", "first", "last", "bytes", "closed_at", "created_at", "appended_at", "sequence",
-    "idle_until", "closed_until",
-)  # fmt: skip
-_decode_config = msgspec.json.Decoder(StreamConfig).decode
 
 
 class Tuning(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,6 +98,7 @@ class RedisStore(RedisLeases, RedisPresence, RedisQueues):
         origin = secrets.token_hex(6)
         self._positions = Positions(self._link, self._keys, self._time)
         self._index = Index(self._link, self._keys)
+        self._reads = Reads(self._link, self._keys, self._time, under_way=self._tuning.connections)
         self._writer = Writer(
             self._writing,
             self._keys,
@@ -132,6 +129,7 @@ class RedisStore(RedisLeases, RedisPresence, RedisQueues):
         await self._writer.finish()
         await self._broadcaster.finish()
         await self._reader.close()
+        await self._reads.close()
         await self._disconnect()
 
     async def _disconnect(self) -> None:
@@ -156,7 +154,7 @@ class RedisStore(RedisLeases, RedisPresence, RedisQueues):
         )
         add = self._index.adding(name)
         _, fields, _ = await self._link.ask([add, make, add])
-        info = _read_info(name, fields)
+        info, _ = read_info(name, fields)
         if info.config != config:
             raise StreamExists(f"Stream {name!r} exists with another configuration. Use that one, or delete it first.")
         # Told by the epoch and not by the script's answer, which may be that of a second attempt.
@@ -173,9 +171,7 @@ class RedisStore(RedisLeases, RedisPresence, RedisQueues):
 
     async def read(self, name: str, after: int, *, max_bytes: int = 262_144, max_records: int = 10_000) -> Page:
         """Reads on from `after`; see `Store.read`."""
-        [answer] = await self._link.ask(
-            [READ.command(self._keys.stream(name), *self._time(), after, max_bytes, max_records)]
-        )
+        answer = await self._reads.page(name, after, max_bytes=max_bytes, max_records=max_records)
         if answer[0] == NOT_FOUND:
             raise not_found(name)
         if answer[0] == FUTURE:
@@ -267,14 +263,10 @@ class RedisStore(RedisLeases, RedisPresence, RedisQueues):
         return ("HMGET", self._keys.state(name), *FIELDS)
 
     def _info(self, name: str, fields: Sequence[bytes | None]) -> StreamInfo:
-        info = _read_info(name, fields)
-        if self._clock is not None:
-            # With clocks of our own Redis does not know when a stream has run out.
-            wall, steady = self._time()
-            idle_until, closed_until = map(_int, fields[-2:])
-            ends = (idle_until, steady), (closed_until, steady), (info.config.retention.expires_at, wall)
-            if any(0 < end <= now for end, now in ends):
-                raise not_found(name)
+        info, state = read_info(name, fields)
+        # With clocks of our own Redis does not know when a stream has run out.
+        if self._clock is not None and state.ran_out(*self._time()):
+            raise not_found(name)
         return info
 
     def _time(self) -> tuple[Any, Any]:
@@ -284,29 +276,5 @@ class RedisStore(RedisLeases, RedisPresence, RedisQueues):
         return self._clock.wall_ms(), round(self._clock.steady() * 1000)
 
 
-def _read_info(name: str, fields: Sequence[bytes | None]) -> StreamInfo:
-    """From `FIELDS` as Redis has them; raises `StreamNotFound`."""
-    epoch, config, first, last, size, closed_at, created_at, appended_at, sequence, *_ = fields
-    if epoch is None or config is None:
-        raise not_found(name)
-    return StreamInfo(
-        name=name,
-        epoch=epoch.decode(),
-        config=_decode_config(config),
-        first=_int(first),
-        last=_int(last),
-        bytes=_int(size),
-        closed=_int(closed_at) > 0,
-        created_at=_int(created_at),
-        appended_at=_int(appended_at),
-        closed_at=_int(closed_at),
-        sequence=None if sequence is None else sequence.decode(),
-    )
-
-
 def _ms(seconds: float) -> int:
     return math.ceil(seconds * 1000)
-
-
-def _int(text: bytes | None) -> int:
-    return int(text or 0)

@@ -6,7 +6,8 @@
     redis+cluster://host[:6379],host…                   a cluster
 
 With `rediss` in place of `redis` all connections use TLS. Options: `prefix` (of all keys, "tape:" unless told),
-`timeout` (seconds until an answer is given up, 5), `db`, and with TLS `ca` (a file with certificates to trust).
+`timeout` (seconds until an answer is given up, 5), `db`, with TLS `ca` (a file with certificates to trust), and
+`sentinel_user` and `sentinel_password`, since the ones before the hosts are for Redis itself.
 `valkey` and `valkeys` mean the same as `redis` and `rediss`.
 """
 
@@ -47,6 +48,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     db: int = 0
     username: str | None = None
     password: str | None = None
+    sentinel_username: str | None = None
+    sentinel_password: str | None = None
     tls: bool = False
     ca: str | None = None
     prefix: str = "tape:"
@@ -100,6 +103,8 @@ def parse_url(url: str) -> Target:
         db=db,
         username=unquote(username) or None,
         password=unquote(password) or None,
+        sentinel_username=(options.pop("sentinel_user", "") or None) if kind == "sentinel" else None,
+        sentinel_password=(options.pop("sentinel_password", "") or None) if kind == "sentinel" else None,
         tls=tls,
         ca=options.pop("ca", None) if tls else None,
         prefix=_prefix(options.pop("prefix", "tape:")),
@@ -107,6 +112,7 @@ def parse_url(url: str) -> Target:
     )
     if options:
         known = "prefix, timeout, db" + (", ca" if tls else "")
+        known += ", sentinel_user, sentinel_password" if kind == "sentinel" else ""
         raise SetupError(f"The Redis URL has the unknown option {min(options)[:40]!r}. Known: {known}.")
     return target
 

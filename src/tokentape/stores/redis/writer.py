@@ -1,4 +1,4 @@
-"""The writer: appends go to Redis in rounds, each one pipeline with everything that was waiting when it began."""
+"""The writer: appends go to Redis in rounds, each with everything that was waiting when it began, in one write."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from typing import Any, Final
 
 from tokentape.core.errors import StoreUnavailable, TokentapeError
 from tokentape.stores.base import Append, Appended
+from tokentape.stores.redis.calls import Head, calls
 from tokentape.stores.redis.entries import UNSURE, Entry, refusal
 from tokentape.stores.redis.errors import explain, may_pass, was_refused
 from tokentape.stores.redis.keys import Keys
 from tokentape.stores.redis.link import Attempts, Link
-from tokentape.stores.redis.scripts import APPEND, FENCE, Command
+from tokentape.stores.redis.scripts import FENCE
 
 log = logging.getLogger("tokentape.store")
 
@@ -121,28 +122,28 @@ class Writer:
         """One round: until each entry has its result."""
         self._round += 1
         for index, entry in enumerate(entries):
-            entry.round, entry.index = self._round, index
+            entry.index = index
         attempts = Attempts(self._link.target.timeout)
         repeated = False
         while todo := [entry for entry in entries if entry.result is None]:
             errors = await self._look_up_fences(todo)
-            answers = errors or await self._link.send([self._command(entry, repeated=repeated) for entry in todo])
-            failed = _settle(todo, answers)
-            if not failed:
-                return
-            worst = next((error for error in failed if not may_pass(error)), None)
-            if worst is not None or not await attempts.again():
-                _fail(todo, answers, self._link.where)
-                return
-            await self._link.mend(failed)
-            repeated = repeated or not all(map(was_refused, failed))
+            answers = errors or await self._send(todo, repeated=repeated)
+            _settle(todo, answers)
+            _fail(todo, answers, self._link.where, hopeless=True)
+            failed = [answer for entry, answer in zip(todo, answers, strict=True) if entry.result is None]
+            if failed and not await attempts.again():
+                _fail(todo, answers, self._link.where, hopeless=False)
+            elif failed:
+                await self._link.mend(failed)
+                repeated = repeated or not all(map(was_refused, failed))
 
-    def _command(self, entry: Entry, *, repeated: bool) -> Command:
-        keys = self._keys.stream(entry.append.stream)
-        if entry.append.fence is not None and entry.fence_ends is None:
-            keys = (*keys, self._keys.leases)  # type: ignore[assignment]
-        head = [*self._clock(), self._keys.channel, self._origin]
-        return APPEND.command(keys, *entry.arguments(head, repeated=repeated))
+    async def _send(self, entries: list[Entry], *, repeated: bool) -> list[Any]:
+        """One attempt: an answer or an exception for each entry, which are brought into the order of the answers."""
+        head = Head(self._clock(), self._origin, self._round, repeated)
+        made = calls(entries, head, self._keys, spread=self._link.is_cluster)
+        entries[:] = [entry for call in made for entry in call.entries]
+        got = await self._link.send([call.command for call in made])
+        return [answer for call, answer in zip(made, got, strict=True) for answer in call.answers(answer)]
 
     async def _look_up_fences(self, entries: Sequence[Entry]) -> list[Any]:
         """In a cluster, leases live on one node and streams on all: the script is told until when the lease is held.
@@ -160,7 +161,7 @@ class Writer:
         for entry, answer in zip(fenced, answers, strict=True):
             if isinstance(answer, BaseException):
                 return [answer] * len(entries)
-            entry.fence_ends = answer
+            entry.lease_ends = int(answer)
         return []
 
 
@@ -173,27 +174,25 @@ def _answer(future: Future[Answer], results: Answer) -> None:
         future.set_result(results)
 
 
-def _settle(entries: Sequence[Entry], answers: Sequence[Any]) -> list[Any]:
-    """Gives each entry its answer; returns the errors of those that have to be sent again.
+def _settle(entries: Sequence[Entry], answers: Sequence[Any]) -> None:
+    """Gives each entry its answer. Those that got an exception may have to be sent again.
 
     One whose successor on the same stream was accepted meanwhile must not come after it.
     """
     failed: dict[str, list[Entry]] = {}
-    errors = []
     for entry, answer in zip(entries, answers, strict=True):
         if isinstance(answer, BaseException):
             failed.setdefault(entry.append.stream, []).append(entry)
-            errors.append(answer)
             continue
         entry.settle(answer)
         for earlier in failed.pop(entry.append.stream, ()) if isinstance(entry.result, Appended) else ():
             earlier.result = refusal(earlier.append, (UNSURE,))
-    return errors
 
 
-def _fail(entries: Sequence[Entry], answers: Sequence[Any], where: str) -> None:
+def _fail(entries: Sequence[Entry], answers: Sequence[Any], where: str, *, hopeless: bool) -> None:
+    """Gives up those that have no result yet: all, or (`hopeless`) those for which no further attempt can help."""
     for entry, answer in zip(entries, answers, strict=True):
-        if entry.result is None:
+        if entry.result is None and not (hopeless and may_pass(answer)):
             entry.result = explain(answer, where)
 
 

@@ -1,23 +1,30 @@
--- One entry of a batch: checked in the order of Store.append, then written, trimmed and told, all or nothing.
+-- A round, or a part of one: entries for some streams. Each is checked in the order of Store.append, then written,
+-- all or nothing, and refused by itself. The state of a stream is read once and written once, whatever the number of
+-- its entries, and one message names all streams that have grown.
 --
--- KEYS   state, log, keys, producers, and the leases where they live on the same server
--- ARGV   wall, steady, channel, origin, round, index, name, flags; then as the flags say:
---        e: epoch · f: lease, token · F: end of the lease, as looked up elsewhere · p: id, epoch, seq · s: sequence;
---        then the records, with k each after its key ('' for none, else '=' and the key).
---        c: closes · r: a repetition, since the first answer was lost · i: may be repeated without harm anyway
--- answer {OK, epoch, first, last, closed, offset…} (offsets with k only), or the reason for a refusal
+-- KEYS   state and log of each stream; then the leases, where some are asked for
+-- ARGV   wall, steady, channel, origin, round, 'r' for a repetition since the first answer was lost (else ''); the plan;
+--        then all records. The plan is one flat list in MessagePack, since many small tables would cost more than all
+--        else: {names of leases}, then for each stream its name and the number of its entries, and for each of these
+--        index, place before its records among ARGV, number of records, place of its lease (0 for none), token, and
+--        false or a table of what is rare: {epoch, lease_ends, producer {id, epoch, seq}, sequence, close, keys,
+--        harmless}; calls.py says more
+-- answer for each entry {OK, epoch, first, last, closed, offset…} (offsets with keys only), or the reason for a refusal;
+--        for each entry of a stream that Redis could not work on {FAILED, its words}
 
 local wall, steady = clock(ARGV[1], ARGV[2])
-local channel, origin, round, index, name, flags = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
-local position = 8
+local channel, origin, repeated = ARGV[3], ARGV[4], ARGV[6] == 'r'
+local mark, ours = origin .. ' ' .. ARGV[5] .. '|', origin .. ' '
+local plan = cmsgpack.unpack(ARGV[7])
+local answers, grown = {}, {}
+local nothing = {}
+local changed, has_grown, has_closed
 
-local function has(flag)
-  return string.find(flags, flag, 1, true) ~= nil
-end
-
-local function take()
-  position = position + 1
-  return ARGV[position]
+local leases = {}
+if #plan[1] > 0 then
+  for place, raw in ipairs(redis.call('HMGET', KEYS[#KEYS], unpack(plan[1]))) do
+    leases[place] = held(raw, steady) or nothing
+  end
 end
 
 -- Bytes are compared as bytes: `<` follows the locale that the server was started in.
@@ -31,127 +38,141 @@ local function greater(left, right)
   return #left > #right
 end
 
-local s = load(KEYS[1], wall, steady)
-if not s then
-  return {NOT_FOUND}
-end
-local closed = s.closed_at > 0
-if has('e') and take() ~= s.epoch then
-  return {GONE, s.epoch}
+-- Whether the writer still holds its lease.
+local function holds(lease, token)
+  lease = leases[lease]
+  return lease.live and lease.token == token
 end
 
--- `by` says who appended last, and what its round did: "origin round|index:first:last;…". So an append whose answer
--- was lost with its connection can be repeated, and is found to be done.
-local mark = origin .. ' ' .. round .. '|'
-local same_round = string.sub(s.by, 1, #mark) == mark
-if has('r') and not has('k') then
-  local first, last = string.match(same_round and s.by or '', '[|;]' .. index .. ':(%d+):(%d+)')
-  if first then
-    return {OK, s.epoch, tonumber(first), tonumber(last), closed and 1 or 0}
-  end
-  if not has('i') and s.by ~= '' and string.sub(s.by, 1, #origin + 1) ~= origin .. ' ' then
-    return {UNSURE}
-  end
-end
-
-if has('f') then
-  local known, token = held(redis.call('HGET', KEYS[5], take()), steady), take()
-  if not (known and known.live and int(known.token) == token) then
-    return {FENCED}
-  end
-end
-if has('F') and steady >= tonumber(take()) then
-  return {FENCED}
-end
-
-local producer, producer_epoch, producer_seq
-if has('p') then
-  producer, producer_epoch, producer_seq = take(), tonumber(take()), tonumber(take())
-  local known = redis.call('HGET', KEYS[4], producer)
+-- What speaks against an append of this producer, or nil.
+local function out_of_turn(s, state, producer)
+  local epoch, seq = producer[2], producer[3]
+  local known = redis.call('HGET', state, 'p:' .. producer[1])
   local expected = 0
   if known then
-    local epoch, seq = string.match(known, '^(%d+):(%d+)$')
-    epoch, seq = tonumber(epoch), tonumber(seq)
-    if producer_epoch < epoch then
-      return {STALE, epoch}
+    local known_epoch, known_seq = string.match(known, '^(%d+):(%d+)$')
+    known_epoch, known_seq = tonumber(known_epoch), tonumber(known_seq)
+    if epoch < known_epoch then
+      return {STALE, known_epoch}
     end
-    if producer_epoch == epoch then
-      if producer_seq <= seq then
-        return {DUPLICATE, s.epoch, s.last + 1, s.last, closed and 1 or 0}
+    if epoch == known_epoch then
+      if seq <= known_seq then
+        return {DUPLICATE, s[EPOCH], s[LAST] + 1, s[LAST], s[CLOSED_AT] > 0 and 1 or 0}
       end
-      expected = seq + 1
+      expected = known_seq + 1
     end
   end
-  if producer_seq ~= expected then
-    return {OUT_OF_TURN, expected}
-  end
+  return seq ~= expected and {OUT_OF_TURN, expected} or nil
 end
 
-local sequence = has('s') and take() or nil
-local first = s.last + 1
-local offsets, fresh, fresh_keys = {}, {}, {}
-if has('k') then
-  local seen = {}
-  while position < #ARGV do
-    local key, record = take(), take()
-    local offset = 0
-    if key ~= '' then
-      offset = seen[key] or tonumber(redis.call('HGET', KEYS[3], string.sub(key, 2)) or 0)
+-- The records that are not on the stream yet, with their keys; and where all of them stand, or will.
+local function sift(s, state, before, count, keys)
+  local fresh, fresh_keys, offsets, seen = {}, {}, {}, {}
+  for at = 1, count do
+    local key, offset = keys[at], 0
+    if key then
+      offset = seen[key] or tonumber(redis.call('HGET', state, 'k:' .. key) or 0)
     end
     if offset == 0 then
-      fresh[#fresh + 1] = record
+      fresh[#fresh + 1] = ARGV[before + at]
       fresh_keys[#fresh] = key
-      offset = s.last + #fresh
-      if key ~= '' then
+      offset = s[LAST] + #fresh
+      if key then
         seen[key] = offset
       end
     end
-    offsets[#offsets + 1] = offset
+    offsets[at] = offset
   end
-else
-  while position < #ARGV do
-    fresh[#fresh + 1] = take()
-  end
+  return fresh, fresh_keys, offsets
 end
 
-if closed and (#fresh > 0 or not (has('c') or #offsets > 0)) then
-  return {CLOSED, s.last}
-end
-if sequence and s.sequence and not greater(sequence, s.sequence) then
-  return {SEQUENCE, s.sequence}
+-- Writes `count` records, which stand in a table after the place `before`.
+local function write(s, state, log, records, before, count, keys)
+  for at = 1, count do
+    local record, key = records[before + at], keys[at]
+    if key then
+      redis.call('XADD', log, id(s[LAST] + at), 'r', record, 'k', key)
+      redis.call('HSET', state, 'k:' .. key, int(s[LAST] + at))
+    else
+      redis.call('XADD', log, id(s[LAST] + at), 'r', record)
+    end
+    s[BYTES] = s[BYTES] + #record
+  end
+  s[LAST] = s[LAST] + count
 end
 
-local closes = has('c') and not closed
-local last = s.last + #fresh
-local answer = {OK, s.epoch, first, last, (closed or closes) and 1 or 0}
-for at, offset in ipairs(offsets) do
-  answer[5 + at] = offset
-end
-if not (#fresh > 0 or closes or producer or sequence) then
+-- One entry. What it changes of the state is not stored yet.
+local function append(s, state, log, index, before, count, lease, token, rare)
+  if not s then
+    return {NOT_FOUND}
+  end
+  local closed, sequence, producer, keys = s[CLOSED_AT] > 0, rare.sequence, rare.producer, rare.keys
+  if rare.epoch and rare.epoch ~= s[EPOCH] then
+    return {GONE, s[EPOCH]}
+  end
+
+  -- The state says who appended last, and what its round did: "origin round|index:first:last;…". So an append whose
+  -- answer was lost with its connection can be repeated, and is found to be done.
+  local same_round = string.sub(s[BY], 1, #mark) == mark
+  if repeated and not keys then
+    local first, last = string.match(same_round and s[BY] or '', '[|;]' .. index .. ':(%d+):(%d+)')
+    if first then
+      return {OK, s[EPOCH], tonumber(first), tonumber(last), closed and 1 or 0}
+    end
+    if not rare.harmless and s[BY] ~= '' and string.sub(s[BY], 1, #ours) ~= ours then
+      return {UNSURE}
+    end
+  end
+  if lease > 0 and not holds(lease, token) or rare.lease_ends and steady >= rare.lease_ends then
+    return {FENCED}
+  end
+  local against = producer and out_of_turn(s, state, producer)
+  if against then
+    return against
+  end
+  local records, offsets = ARGV, nothing
+  if keys then
+    records, keys, offsets = sift(s, state, before, count, keys)
+    before, count = 0, #records
+  end
+  if closed and (count > 0 or not (rare.close or #offsets > 0)) then
+    return {CLOSED, s[LAST]}
+  end
+  local former = sequence and redis.call('HGET', state, 'sequence')
+  if former and not greater(sequence, former) then
+    return {SEQUENCE, former}
+  end
+  local closes = rare.close and not closed
+
+  local first, last = s[LAST] + 1, s[LAST] + count
+  local answer = {OK, s[EPOCH], first, last, (closed or closes) and 1 or 0}
+  for at, offset in ipairs(offsets) do
+    answer[5 + at] = offset
+  end
+  if not (count > 0 or closes or producer or sequence) then
+    return answer
+  end
+  write(s, state, log, records, before, count, keys or nothing)
+  if producer then
+    redis.call('HSET', state, 'p:' .. producer[1], int(producer[2]) .. ':' .. int(producer[3]))
+  end
+  if sequence then
+    redis.call('HSET', state, 'sequence', sequence)
+  end
+  s[BY] = (same_round and s[BY] .. ';' or mark) .. string.format('%d:%.0f:%.0f', index, first, last)
+  if closes then
+    s[CLOSED_AT] = wall
+  end
+  changed, has_grown, has_closed = true, has_grown or count > 0, has_closed or closes
   return answer
 end
 
-for at, record in ipairs(fresh) do
-  local offset = int(s.last + at)
-  local key = fresh_keys[at]
-  if key and key ~= '' then
-    key = string.sub(key, 2)
-    redis.call('XADD', KEYS[2], offset .. '-0', 'r', record, 'k', key)
-    redis.call('HSET', KEYS[3], key, offset)
-  else
-    redis.call('XADD', KEYS[2], offset .. '-0', 'r', record)
-  end
-  s.bytes = s.bytes + #record
-end
-s.last = last
-
 -- Trims the oldest until the bound holds, and an eighth more, so that a full log is not trimmed at every append.
-local trimmed = false
-if s.max_bytes > 0 and s.bytes > s.max_bytes then
-  local excess = s.bytes - s.max_bytes + math.floor(s.max_bytes / 8)
-  local before, dropped = s.first, 0
-  while dropped < excess and s.first < s.last do
-    local page = redis.call('XRANGE', KEYS[2], int(s.first), int(s.last - 1), 'COUNT', 100)
+local function trim(s, state, log)
+  local excess = s[BYTES] - s[MAX_BYTES] + math.floor(s[MAX_BYTES] / 8)
+  local before, dropped = s[FIRST], 0
+  while dropped < excess and s[FIRST] < s[LAST] do
+    local page = redis.call('XRANGE', log, int(s[FIRST]), int(s[LAST] - 1), 'COUNT', 100)
     if #page == 0 then
       break
     end
@@ -160,55 +181,68 @@ if s.max_bytes > 0 and s.bytes > s.max_bytes then
         break
       end
       dropped = dropped + #entry[2][2]
-      s.first = tonumber(string.match(entry[1], '^%d+')) + 1
+      s[FIRST] = tonumber(string.match(entry[1], '^%d+')) + 1
       if entry[2][4] then
-        redis.call('HDEL', KEYS[3], entry[2][4])
+        redis.call('HDEL', state, 'k:' .. entry[2][4])
       end
     end
   end
-  trimmed = s.first > before
-  if trimmed then
-    redis.call('XTRIM', KEYS[2], 'MINID', int(s.first))
-    s.bytes = s.bytes - dropped
+  if s[FIRST] > before then
+    redis.call('XTRIM', log, 'MINID', int(s[FIRST]))
+    s[BYTES] = s[BYTES] - dropped
   end
 end
 
-if producer then
-  redis.call('HSET', KEYS[4], producer, int(producer_epoch) .. ':' .. int(producer_seq))
-end
-local done = index .. ':' .. int(first) .. ':' .. int(last)
-local changes = {'by', same_round and (s.by .. ';' .. done) or (mark .. done)}
-
-local function change(field, value)
-  changes[#changes + 1] = field
-  changes[#changes + 1] = value
-end
-
-if #fresh > 0 then
-  change('last', int(s.last))
-  change('bytes', int(s.bytes))
-  change('appended_at', int(wall))
-end
-if trimmed then
-  change('first', int(s.first))
-end
-if closes then
-  change('closed_at', int(wall))
-  if s.after_close > 0 then
-    s.closed_until = steady + s.after_close
-    change('closed_until', int(s.closed_until))
+-- Writes down what the entries of one stream have changed, all at once.
+local function save(s, name, at)
+  local state, log = KEYS[at + 1], KEYS[at + 2]
+  if has_grown then
+    s[APPENDED_AT] = wall
+    if s[MAX_BYTES] > 0 and s[BYTES] > s[MAX_BYTES] then
+      trim(s, state, log)
+    end
+  end
+  if has_closed and s[AFTER_CLOSE] > 0 then
+    s[CLOSED_UNTIL] = steady + s[AFTER_CLOSE]
+  end
+  if s[IDLE] > 0 then
+    s[IDLE_UNTIL] = steady + s[IDLE]
+  end
+  store(state, s)
+  expire(s, at, wall, steady)
+  if has_grown or has_closed then
+    grown[#grown + 1] = {name, s[EPOCH], s[LAST], s[CLOSED_AT] > 0}
   end
 end
-if s.idle > 0 then
-  s.idle_until = steady + s.idle
-  change('idle_until', int(s.idle_until))
+
+-- All entries of one stream, whose keys come after KEYS[at], and whose part of the plan begins at `place`.
+local function serve(at, place)
+  local state, log = KEYS[at + 1], KEYS[at + 2]
+  local s = load(state, wall, steady)
+  changed, has_grown, has_closed = false, false, false
+  for entry = place + 2, place + 6 * plan[place + 1] - 4, 6 do
+    answers[#answers + 1] = append(s, state, log, plan[entry], plan[entry + 1], plan[entry + 2], plan[entry + 3],
+      plan[entry + 4], plan[entry + 5] or nothing)
+  end
+  if changed then
+    save(s, plan[place], at)
+  end
 end
-if sequence then
-  change('sequence', sequence)
+
+local at, place = 0, 2
+while place < #plan do
+  local before, count = #answers, plan[place + 1]
+  local fine, failure = pcall(serve, at, place)
+  if not fine then
+    -- The keys of one stream are not what they should be: that must not keep the others from being written.
+    for number = 1, count do
+      answers[before + number] = {FAILED, failure.err or tostring(failure)}
+    end
+  end
+  at = at + 2
+  place = place + 2 + 6 * count
 end
-redis.call('HSET', KEYS[1], unpack(changes))
-expire(s, wall, steady)
-if #fresh > 0 or closes then
-  redis.call('PUBLISH', channel, origin .. ' ' .. s.epoch .. ' ' .. int(s.last) .. ' ' .. answer[5] .. ' ' .. name)
+if #grown > 0 then
+  redis.call('PUBLISH', channel, cmsgpack.pack({origin, grown}))
 end
-return answer
+return answers

@@ -1,12 +1,17 @@
--- Stands before each of the other scripts. Keys of a stream, in this order: state, log, keys, producers; all have
--- the same hash tag. Moments are whole milliseconds, 0 for never.
+-- Stands before each of the other scripts. Keys of a stream, in this order: state, log; both have the
+-- same hash tag. Moments are whole milliseconds, 0 for never.
 
-local OK, DUPLICATE, NOT_FOUND, GONE, FENCED, STALE, OUT_OF_TURN, CLOSED, SEQUENCE, UNSURE, FUTURE, TRIMMED =
-  0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
+local OK, DUPLICATE, NOT_FOUND, GONE, FENCED, STALE, OUT_OF_TURN, CLOSED, SEQUENCE, UNSURE, FUTURE, TRIMMED, FAILED, LATER =
+  0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13
 
 -- Lua writes large numbers as 1e+15; offsets and moments must stay exact up to 2^53.
 local function int(number)
   return string.format('%.0f', number)
+end
+
+-- An offset as the id of an entry of the log.
+local function id(offset)
+  return string.format('%.0f-0', offset)
 end
 
 -- The server's clock, unless the caller brings its own (a test, that moves it by hand).
@@ -23,40 +28,50 @@ local function past(moment, now)
   return moment > 0 and now >= moment
 end
 
--- A stream's state, or nil when there is none, or its retention has run out. In Redis itself a stream runs out a
+-- The key of the state is a hash: "state" is one field, so that it is read and written by one call; "k:…" are the keys
+-- of records with their offsets, "p:…" the producers. These are the places in "state", all numbers but the last two;
+-- `BY` says who appended last, and what that round did. state.py has the same list.
+local FIRST, LAST, BYTES, CLOSED_AT, APPENDED_AT, IDLE, AFTER_CLOSE, EXPIRES_AT, MAX_BYTES, IDLE_UNTIL, CLOSED_UNTIL,
+  EPOCH, BY = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13
+local FORMAT = '<dddddddddddss'
+
+-- The state, or nil when there is no such stream, or its retention has run out. In Redis itself a stream runs out a
 -- moment later or at the same time: that only frees the memory.
 local function load(key, wall, steady)
-  local got = redis.call('HMGET', key, 'epoch', 'first', 'last', 'bytes', 'closed_at', 'sequence', 'by',
-    'idle', 'after_close', 'expires_at', 'max_bytes', 'idle_until', 'closed_until')
-  if not got[1] then
+  local packed = redis.call('HGET', key, 'state')
+  if not packed then
     return nil
   end
-  local s = {
-    epoch = got[1], first = tonumber(got[2]), last = tonumber(got[3]), bytes = tonumber(got[4]),
-    closed_at = tonumber(got[5]), sequence = got[6], by = got[7] or '',
-    idle = tonumber(got[8]), after_close = tonumber(got[9]), expires_at = tonumber(got[10]),
-    max_bytes = tonumber(got[11]), idle_until = tonumber(got[12]), closed_until = tonumber(got[13]),
-  }
-  if past(s.idle_until, steady) or past(s.closed_until, steady) or past(s.expires_at, wall) then
+  local s = {struct.unpack(FORMAT, packed)}
+  if past(s[IDLE_UNTIL], steady) or past(s[CLOSED_UNTIL], steady) or past(s[EXPIRES_AT], wall) then
     return nil
   end
   return s
 end
 
--- Has Redis drop the stream when its retention runs out. All keys of a stream go in the same millisecond.
-local function expire(s, wall, steady)
+local function pack(s)
+  return struct.pack(FORMAT, unpack(s))
+end
+
+local function store(key, s)
+  redis.call('HSET', key, 'state', pack(s))
+end
+
+-- Has Redis drop the stream whose keys come after KEYS[at] when its retention runs out. All its keys go in the same
+-- millisecond.
+local function expire(s, at, wall, steady)
   local left = math.huge
-  if s.idle_until > 0 then
-    left = math.min(left, s.idle_until - steady)
+  if s[IDLE_UNTIL] > 0 then
+    left = math.min(left, s[IDLE_UNTIL] - steady)
   end
-  if s.closed_until > 0 then
-    left = math.min(left, s.closed_until - steady)
+  if s[CLOSED_UNTIL] > 0 then
+    left = math.min(left, s[CLOSED_UNTIL] - steady)
   end
-  if s.expires_at > 0 then
-    left = math.min(left, s.expires_at - wall)
+  if s[EXPIRES_AT] > 0 then
+    left = math.min(left, s[EXPIRES_AT] - wall)
   end
   if left < math.huge then
-    for index = 1, 4 do
+    for index = at + 1, at + 2 do
       redis.call('PEXPIRE', KEYS[index], int(math.max(left, 1)))
     end
   end

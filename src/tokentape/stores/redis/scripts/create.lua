@@ -1,6 +1,6 @@
 -- Creates a stream, unless there is one.
 --
--- KEYS   state, log, keys, producers
+-- KEYS   state, log
 -- ARGV   wall, steady, epoch, config, idle, after_close, expires_at, max_bytes; then the fields to answer with
 -- answer those fields of the stream that is there now
 
@@ -11,13 +11,10 @@ end
 if load(KEYS[1], wall, steady) then
   return answer()
 end
-redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
-local idle, expires_at = tonumber(ARGV[5]), tonumber(ARGV[7])
-local idle_until = idle > 0 and steady + idle or 0
-redis.call('HSET', KEYS[1], 'epoch', ARGV[3], 'config', ARGV[4], 'first', '1', 'last', '0', 'bytes', '0',
-  'created_at', int(wall), 'appended_at', '0', 'closed_at', '0',
-  'idle', ARGV[5], 'after_close', ARGV[6], 'expires_at', ARGV[7], 'max_bytes', ARGV[8],
-  'idle_until', int(idle_until), 'closed_until', '0')
+redis.call('UNLINK', KEYS[1], KEYS[2])
+local s = {1, 0, 0, 0, 0, tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), 0, 0, ARGV[3], ''}
+s[IDLE_UNTIL] = s[IDLE] > 0 and steady + s[IDLE] or 0
+redis.call('HSET', KEYS[1], 'state', pack(s), 'config', ARGV[4], 'created_at', int(wall))
 local answered = answer()
-expire({idle_until = idle_until, closed_until = 0, expires_at = expires_at}, wall, steady)
+expire(s, 0, wall, steady)
 return answered

@@ -1,0 +1,202 @@
+"""nginx, HAProxy and Caddy in front of two instances: tokens come at once and one by one, and any instance will do."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import ssl
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import pytest
+from proxies import DEPLOY, NAMES, Proxy
+
+from tokentape.cli.child import ServerProcess
+from tokentape.core.sse import SseDecoder
+
+Instances = tuple[ServerProcess, ServerProcess]
+
+FIRST_TOKEN_SECONDS: Final = 0.2
+ATTEMPTS: Final = 5
+"""A busy machine may be late once; a proxy that buffers is late always."""
+RATE: Final = 50
+TOKENS: Final = 60
+PATIENCE: Final = 60.0
+
+
+def request(*, tokens: int = TOKENS, rate: int = RATE, channel: str | None = None) -> dict[str, Any]:
+    return {
+        "model": "simulated",
+        "messages": [{"role": "user", "content": "hello"}],
+        "channel": channel,
+        "simulated": {"rate": rate, "tokens": tokens, "seed": 7},
+    }
+
+
+@asynccontextmanager
+async def browser(proxy: Proxy) -> AsyncIterator[aiohttp.ClientSession]:
+    trust = ssl.create_default_context(cafile=str(proxy.certificate))
+    timeout = aiohttp.ClientTimeout(total=PATIENCE)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust), timeout=timeout) as session:
+        yield session
+
+
+class Arrivals:
+    """When each token came, from the moment it was asked for."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.moments: list[float] = []
+        self._began = time.monotonic()
+
+    def take(self, event: dict[str, Any]) -> None:
+        if event["type"] == "token":
+            self.moments.append(time.monotonic() - self._began)
+            self.text += event["data"]
+
+    def check_spread(self) -> None:
+        """Not bunched: the whole took as long as it should, and no part of it came in one go."""
+        length = TOKENS / RATE
+        assert self.moments[-1] - self.moments[0] > length * 0.6
+        moments = sorted({round(moment, 2) for moment in self.moments})
+        assert len(moments) > TOKENS / 4, f"{TOKENS} tokens came at {len(moments)} moments"
+
+
+def events_of(decoder: SseDecoder, data: bytes) -> list[dict[str, Any]]:
+    """Without the `[DONE]` that ends a stream."""
+    return [json.loads(event.data) for event in decoder.receive_data(data) if event.data.startswith("{")]
+
+
+async def streamed(session: aiohttp.ClientSession, url: str) -> Arrivals:
+    """A run that is started and streamed by one POST, as a page does it."""
+    found = Arrivals()
+    decoder = SseDecoder()
+    async with session.post(f"{url}/v1/runs", json=request(), headers={"Accept": "text/event-stream"}) as answer:
+        assert answer.status == 200, await answer.text()
+        async for part in answer.content.iter_any():
+            for event in events_of(decoder, part):
+                found.take(event)
+    return found
+
+
+async def over_websocket(session: aiohttp.ClientSession, url: str, channel: str) -> Arrivals:
+    """A channel that is watched while a run is started in it."""
+    async with session.ws_connect(f"{url}/v1/ws", protocols=["tokentape.v1"]) as socket:
+        await socket.send_json({"op": "subscribe", "id": 1, "stream": channel, "from": "now"})
+        assert (await socket.receive_json())["op"] == "ack"
+        found = Arrivals()
+        async with session.post(f"{url}/v1/runs", json=request(channel=channel)) as answer:
+            assert answer.status == 201
+        while True:
+            event = (await socket.receive_json()).get("event", {"type": ""})
+            found.take(event)
+            if event["type"] == "done":
+                return found
+
+
+async def watch(proxy: Proxy, run: str, transport: str) -> asyncio.subprocess.Process:
+    """`tokentape watch`, through the proxy."""
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tokentape", "watch", run, "--url", proxy.url, "--transport", transport),
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "SSL_CERT_FILE": str(proxy.certificate)},
+    )
+
+
+def stdout(process: asyncio.subprocess.Process) -> asyncio.StreamReader:
+    assert process.stdout is not None
+    return process.stdout
+
+
+def connections(port: int) -> int:
+    """How many are open to a port of this machine."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(line[1] == f"0100007F:{port:04X}" and line[3] == "01" for line in lines)
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_tokens_come_at_once_and_one_by_one(name: str, instances: Instances, tmp_path: Path) -> None:
+    with Proxy(name, tmp_path, (instances[0].port, instances[1].port)) as proxy:
+        assert proxy.protocol == "h2"
+        async with browser(proxy) as session:
+            first = [(await streamed(session, proxy.url)).moments[0] for _ in range(2)]
+            whole = await streamed(session, proxy.url)
+            whole.check_spread()
+            assert min(*first, whole.moments[0]) <= FIRST_TOKEN_SECONDS
+            socket = await over_websocket(session, proxy.url, "room")
+            socket.check_spread()
+            assert socket.moments[0] <= FIRST_TOKEN_SECONDS * ATTEMPTS
+            assert socket.text == whole.text
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_row_8_watchers_of_a_killed_instance_go_on_at_the_other(
+    name: str, instances: Instances, tmp_path: Path
+) -> None:
+    """Six of them, over both transports, without sticky sessions; the run is at the instance that stays."""
+    stays, dies = instances
+    with Proxy(name, tmp_path, (stays.port, dies.port)) as proxy:
+        async with aiohttp.ClientSession() as session:
+            body = request(tokens=300, rate=40)  # long enough for a slow machine to start all watchers
+            async with session.post(f"http://127.0.0.1:{stays.port}/v1/runs", json=body) as answer:
+                run = (await answer.json())["id"]
+            watching = [await watch(proxy, run, transport) for transport in ("sse", "ws") * 3]
+            async with asyncio.timeout(PATIENCE):
+                begun = [await output.read(1) for output in map(stdout, watching)]
+                assert connections(dies.port), "all watchers are at one instance"
+                await dies.kill()
+                texts = [first + await stdout(process).read() for first, process in zip(begun, watching, strict=True)]
+                codes = [await process.wait() for process in watching]
+            async with session.get(f"http://127.0.0.1:{stays.port}/v1/runs/{run}/events?merge=false") as answer:
+                events = events_of(SseDecoder(), await answer.read())
+        expected = "".join(event["data"] for event in events if event["type"] == "token")
+        assert len(expected) > 500
+        assert [text.decode().strip() for text in texts] == [expected.strip()] * len(watching)
+        assert set(codes) == {0}
+
+
+@pytest.mark.parametrize("name", ["nginx", "caddy"])
+async def test_row_27_tokens_come_at_once_with_default_settings_too(
+    name: str, instances: Instances, tmp_path: Path
+) -> None:
+    found = await by_default(name, instances, tmp_path)
+    found[-1].check_spread()
+    assert min(arrivals.moments[0] for arrivals in found) <= FIRST_TOKEN_SECONDS
+
+
+async def test_row_27_nginx_refuses_websockets_by_default(instances: Instances, tmp_path: Path) -> None:
+    """Known, and named in deploy/README.md: it speaks HTTP/1.0 to instances, and drops `Upgrade`."""
+    with Proxy("nginx", tmp_path, (instances[0].port, instances[1].port), plain=True) as proxy:
+        async with browser(proxy) as session:
+            with pytest.raises(aiohttp.WSServerHandshakeError):
+                await session.ws_connect(f"{proxy.url}/v1/ws", protocols=["tokentape.v1"])
+
+
+async def test_row_27_haproxy_holds_tokens_back_by_default(instances: Instances, tmp_path: Path) -> None:
+    """Known, and named in deploy/README.md: without `option http-no-delay` it collects for a fifth of a second."""
+    found = await by_default("haproxy", instances, tmp_path)
+    with pytest.raises(AssertionError, match="tokens came at"):
+        found[-1].check_spread()
+
+
+async def by_default(name: str, instances: Instances, tmp_path: Path) -> list[Arrivals]:
+    with Proxy(name, tmp_path, (instances[0].port, instances[1].port), plain=True) as proxy:
+        async with browser(proxy) as session:
+            return [await streamed(session, proxy.url) for _ in range(3)]
+
+
+def test_the_nginx_of_compose_has_the_settings_of_the_one_that_is_tested() -> None:
+    """It cannot be run here, since it names the services of compose.yaml."""
+
+    def directives(path: str) -> set[str]:
+        lines = (line.partition("#")[0].split() for line in (DEPLOY / path).read_text().splitlines())
+        found = {" ".join(words) for words in lines if words}
+        return {line for line in found if not line.startswith(("server ", "listen ", "ssl_", "server_name", "return "))}
+
+    assert directives("compose/nginx.conf") == directives("nginx/tokentape.conf")
