@@ -1,11 +1,15 @@
 """What is asked for in the usual way is answered as the library would; all else is left to it."""
 
+from collections.abc import Generator
+
 import pytest
 from websockets.frames import Frame, Opcode
-from websockets.http11 import Request
+from websockets.http11 import Request, Response
+from websockets.protocol import State
 from websockets.server import ServerProtocol
+from websockets.streams import StreamReader
 
-from tokentape.server.protocols.upgrade import MAX_BYTES, MAX_HEADERS, Admitted, read_upgrade
+from tokentape.server.protocols.upgrade import MAX_BYTES, MAX_HEADERS, opened, read_frames, read_upgrade
 
 USUAL = [
     (b"host", b"example.org"),
@@ -38,33 +42,49 @@ def by_the_library(headers: list[tuple[bytes, bytes]]) -> tuple[Request, ServerP
 
 
 def test_the_request_is_what_the_library_would_read() -> None:
-    request = read_upgrade("GET", TARGET, USUAL)
+    upgrade = read_upgrade("GET", TARGET, USUAL)
     expected, _ = by_the_library(USUAL)
-    assert request is not None
-    assert (request.path, list(request.headers.raw_items())) == (expected.path, list(expected.headers.raw_items()))
+    assert upgrade is not None
+    assert upgrade.target == expected.path
+    assert [(n.decode(), v.decode("latin-1")) for n, v in upgrade.headers] == list(expected.headers.raw_items())
+    assert upgrade.subprotocols == ["tokentape.v1", "other"]
 
 
 def test_so_is_the_answer_but_for_its_date() -> None:
-    request, connection = read_upgrade("GET", TARGET, USUAL), ServerProtocol()
-    assert request is not None
-    Admitted.admit(connection)
-    mine = connection.accept(request)
+    upgrade = read_upgrade("GET", TARGET, USUAL)
     asked, library = by_the_library(USUAL)
     theirs = library.accept(asked)
-    assert mine.status_code == theirs.status_code == 101
-    assert mine.headers["Sec-WebSocket-Accept"] == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="  # RFC 6455, section 1.3
-    assert {**dict(mine.headers), "date": ""} == {**dict(theirs.headers), "date": ""}
+    assert upgrade is not None
+    assert upgrade.accept == b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="  # RFC 6455, section 1.3
+    reader = StreamReader()
+    reader.feed_data(upgrade.answer("tokentape.v1", [(b"date", b"today")]))
+    [mine] = parsed(Response.parse(reader.read_line, reader.read_exact, reader.read_to_eof))
+    for answer in (mine, upgrade.response()):
+        assert (answer.status_code, answer.reason_phrase) == (theirs.status_code, theirs.reason_phrase)
+        for name in ("Upgrade", "Connection", "Sec-WebSocket-Accept"):
+            assert answer.headers.get_all(name) == theirs.headers.get_all(name)
+    assert mine.headers["Sec-WebSocket-Protocol"] == "tokentape.v1"
+    assert mine.headers["Date"] == "today"
+
+
+def parsed(steps: Generator[None, None, Response]) -> list[Response]:
+    try:
+        next(steps)
+    except StopIteration as stop:
+        return [stop.value]
+    return []
 
 
 def test_then_it_reads_frames() -> None:
-    request, connection = read_upgrade("GET", TARGET, USUAL), ServerProtocol()
-    assert request is not None
-    Admitted.admit(connection)
-    connection.send_response(connection.accept(request))
+    connection = ServerProtocol()
+    read_frames(connection)
+    opened(connection)
     connection.receive_data(Frame(Opcode.TEXT, b"hello").serialize(mask=True))
     [frame] = connection.events_received()
     assert isinstance(frame, Frame)
     assert frame.data == b"hello"
+    connection.send_close(1000)
+    assert connection.state is State.CLOSING
 
 
 @pytest.mark.parametrize("name", [b"connection", b"upgrade", b"sec-websocket-key", b"sec-websocket-version"])

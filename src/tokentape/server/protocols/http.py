@@ -8,10 +8,9 @@ from typing import Any, Final, cast
 
 from uvicorn._types import ASGISendEvent, HTTPScope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
-from websockets.http11 import Request
 
 from tokentape.server.protocols.bounds import Bounds
-from tokentape.server.protocols.upgrade import read_upgrade
+from tokentape.server.protocols.upgrade import Upgrade, read_upgrade
 from tokentape.server.protocols.websocket import WebSocketProtocol
 from tokentape.server.transport import EXTENSION, Body, Flow, Link
 
@@ -59,12 +58,12 @@ class HttpProtocol(HttpToolsProtocol, Bounds):
     def handle_websocket_upgrade(self) -> None:
         # The other protocol makes a link of its own, and is counted in its turn.
         self.link.vanish()
-        request, kind = self._read_upgrade(), self.ws_protocol_class
-        if request is not None and isinstance(kind, type) and issubclass(kind, WebSocketProtocol):
+        upgrade, kind = self._read_upgrade(), self.ws_protocol_class
+        if upgrade is not None and isinstance(kind, type) and issubclass(kind, WebSocketProtocol):
             self.connections.discard(self)
             protocol = kind(self.config, self.server_state, self.app_state)
             protocol.connection_made(self.transport)
-            protocol.upgraded(request)
+            protocol.upgraded(upgrade)
             self.transport.set_protocol(protocol)
         else:
             super().handle_websocket_upgrade()
@@ -72,7 +71,7 @@ class HttpProtocol(HttpToolsProtocol, Bounds):
         self.parser = cast("Any", None)
         self.link.let_go()
 
-    def _read_upgrade(self) -> Request | None:
+    def _read_upgrade(self) -> Upgrade | None:
         if self.config.ws_per_message_deflate:
             return None  # that is for the library to agree on
         return read_upgrade(self.scope["method"], self.url, list(self.scope["headers"]))

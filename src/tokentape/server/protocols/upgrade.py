@@ -1,21 +1,21 @@
 """The upgrade to a WebSocket (RFC 6455 §4.2), from what the HTTP parser has read already.
 
-uvicorn writes the request down again, for the WebSocket library to parse it once more: a third of what a connection
-costs. Here that is left out for requests that are as they should be. What is wrong, or only unusual, goes the long
-way: the library knows how to refuse.
+uvicorn writes the request down again, for the WebSocket library to parse it once more and to put its answer together:
+half of what a connection costs. Here that is left out for requests that are as they should be. What is wrong, or only
+unusual, goes the long way: the library knows how to refuse.
 """
 
 from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha1
-from typing import Final
+from typing import Final, NamedTuple
 
 from websockets.datastructures import Headers
-from websockets.http11 import Request, Response
-from websockets.protocol import Protocol
+from websockets.http11 import Response
+from websockets.protocol import Protocol, State
 from websockets.server import ServerProtocol
 
 MAX_HEADERS: Final = 100
@@ -25,13 +25,45 @@ _KEY: Final = re.compile(rb"[A-Za-z0-9+/]{21}[AQgw]==")
 """Sixteen bytes in base64: the last character has only its two highest bits."""
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _ASKED: Final = (b"connection", b"upgrade", b"sec-websocket-key", b"sec-websocket-version")
+_SUBPROTOCOL: Final = b"sec-websocket-protocol"
+
+HeaderList = Sequence[tuple[bytes, bytes]]
 
 
-def read_upgrade(method: str, target: bytes, headers: Sequence[tuple[bytes, bytes]]) -> Request | None:
+class Upgrade(NamedTuple):
+    """A request for a WebSocket, found to be valid."""
+
+    target: str
+    """Path and query, as they were sent."""
+    headers: HeaderList
+    subprotocols: list[str]
+    accept: bytes
+    """The value of Sec-WebSocket-Accept."""
+
+    def answer(self, subprotocol: str | None, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+        """The head of the response that accepts it, with more headers."""
+        lines = [
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ",
+            self.accept,
+        ]
+        lines += [b"\r\n%b: %b" % header for header in headers]
+        if subprotocol:
+            lines.append(b"\r\nSec-WebSocket-Protocol: " + subprotocol.encode("ascii"))
+        return b"".join([*lines, b"\r\n\r\n"])
+
+    def response(self) -> Response:
+        """The same for the library. uvicorn takes its date away, and adds headers."""
+        answer = {"Date": "", "Upgrade": "websocket", "Connection": "Upgrade"}
+        return Response(
+            101, "Switching Protocols", Headers({**answer, "Sec-WebSocket-Accept": self.accept.decode("ascii")})
+        )
+
+
+def read_upgrade(method: str, target: bytes, headers: HeaderList) -> Upgrade | None:
     """The request, if it asks for a WebSocket in the usual way; None for the long way. Names are in lower case."""
     if method != "GET" or len(headers) > MAX_HEADERS or sum([len(n) + len(v) for n, v in headers]) > MAX_BYTES:
         return None
-    asked = [(name, value) for name, value in headers if name in _ASKED]
+    asked = [header for header in headers if header[0] in _ASKED]
     values = dict(asked)
     usual = (
         len(asked) == len(values) == len(_ASKED)
@@ -42,25 +74,19 @@ def read_upgrade(method: str, target: bytes, headers: Sequence[tuple[bytes, byte
     )
     if not (usual and target.isascii()):
         return None
-    read = Headers([(name.decode("ascii"), value.decode("latin-1")) for name, value in headers])
-    return Request(target.decode("ascii"), read)
+    offered = [value.decode("latin-1").split(",") for name, value in headers if name == _SUBPROTOCOL]
+    digest = sha1(values[b"sec-websocket-key"] + _GUID, usedforsecurity=False).digest()
+    return Upgrade(
+        target.decode("ascii"), headers, [name.strip() for some in offered for name in some], b64encode(digest)
+    )
 
 
-class Admitted(ServerProtocol):
-    """The library's connection, once `read_upgrade` has found the request to be valid; without extensions."""
+def read_frames(connection: ServerProtocol) -> None:
+    """Has the library's connection read frames, as it would after the request; it is not open yet."""
+    connection.parser = Protocol.parse(connection)
+    next(connection.parser)
 
-    @classmethod
-    def admit(cls, connection: ServerProtocol) -> None:
-        """Has it read frames, as it would after the request."""
-        connection.__class__ = cls
-        connection.parser = Protocol.parse(connection)
-        next(connection.parser)
 
-    def accept(self, request: Request) -> Response:
-        """The answer to a request that is valid. uvicorn replaces its date."""
-        self.accept_called = True
-        digest = sha1(request.headers["Sec-WebSocket-Key"].encode() + _GUID, usedforsecurity=False).digest()
-        answer = {"Date": "", "Upgrade": "websocket", "Connection": "Upgrade"}
-        return Response(
-            101, "Switching Protocols", Headers(answer, **{"Sec-WebSocket-Accept": b64encode(digest).decode()})
-        )
+def opened(connection: ServerProtocol) -> None:
+    """Tells the library's connection that the answer has been sent."""
+    connection.state = State.OPEN

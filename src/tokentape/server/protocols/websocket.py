@@ -13,19 +13,19 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 from typing import Any, Final, Protocol, cast
+from urllib.parse import unquote
 from weakref import WeakKeyDictionary
 
 from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 from uvicorn.config import Config
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.server import ServerState
-from websockets.http11 import Request
 from websockets.protocol import State
 
 from tokentape.core.frames import CloseCode, fit_reason
 from tokentape.server.protocols.bounds import Bounds
 from tokentape.server.protocols.rounds import Rounds
-from tokentape.server.protocols.upgrade import Admitted
+from tokentape.server.protocols.upgrade import Upgrade, opened, read_frames
 from tokentape.server.transport import EXTENSION, Link
 from tokentape.server.websocket_guard import GuardedWebSocketProtocol
 
@@ -96,7 +96,7 @@ class WebSocketProtocol(GuardedWebSocketProtocol, Bounds):
 
     # What the base classes set is here, too: a dict of so many costs each connection 1.6 KB. It is there all the same,
     # for an attribute that a next version of uvicorn may add.
-    __slots__ = (*_OF_UVICORN, *_OF_GUARD, "_pings", "link", "sink")
+    __slots__ = (*_OF_UVICORN, *_OF_GUARD, "_pings", "_upgrade", "link", "sink")
 
     def __init__(
         self,
@@ -109,16 +109,40 @@ class WebSocketProtocol(GuardedWebSocketProtocol, Bounds):
         self._pings = _pings_of(server_state, self)
         self.logger = _quiet
         self.sink: Sink | None = None
+        self._upgrade: Upgrade | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         stream = cast("asyncio.Transport", transport)
         self.link = WebSocketLink(self, stream, crowded=self.admit(stream, len(self.connections)))
 
-    def upgraded(self, request: Request) -> None:
+    def upgraded(self, upgrade: Upgrade) -> None:
         """Begins with a request that was read, and found valid; instead of its bytes."""
-        Admitted.admit(self.conn)
-        self.handle_connect(request)
+        self._upgrade = upgrade
+        read_frames(self.conn)
+        self.handshake_initiated = True
+        path, _, query = upgrade.target.partition("?")
+        # As uvicorn's `handle_connect` makes it.
+        self.scope = {
+            "type": "websocket",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.4"},
+            "http_version": "1.1",
+            "scheme": self.scheme,
+            "server": self.server,
+            "client": self.client,
+            "root_path": self.root_path,
+            "path": self.root_path + unquote(path),
+            "raw_path": (self.root_path + path).encode("ascii"),
+            "query_string": query.encode("ascii"),
+            "headers": upgrade.headers,
+            "subprotocols": upgrade.subprotocols,
+            "state": self.app_state.copy(),
+            "extensions": {"websocket.http.response": {}},
+        }
+        self.queue.put_nowait({"type": "websocket.connect"})
+        task = self.loop.create_task(self.run_asgi())
+        task.add_done_callback(self.on_task_complete)
+        self.tasks.add(task)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -148,9 +172,10 @@ class WebSocketProtocol(GuardedWebSocketProtocol, Bounds):
 
     def _forget_request(self) -> None:
         # A silent connection should not hold what its request was; the parser keeps the rest of it.
-        self.request.headers.clear()
-        self.response.headers.clear()
-        self.scope = self.request = self.response = cast("Any", None)
+        if self._upgrade is None:
+            self.request.headers.clear()
+            self.response.headers.clear()
+        self.scope = self._upgrade = self.request = self.response = cast("Any", None)
         self.server = None
 
     # Instead of ASGI
@@ -173,7 +198,16 @@ class WebSocketProtocol(GuardedWebSocketProtocol, Bounds):
     async def send(self, message: ASGISendEvent) -> None:
         if self.sink is not None:
             raise ClientDisconnected
-        await super().send(message)
+        if self._upgrade is None or message["type"] != "websocket.accept":
+            await super().send(message)
+        elif any(message.get("headers", ())) or self.disconnected or self.transport.is_closing():
+            self.response = self._upgrade.response()
+            await super().send(message)
+        else:
+            self.transport.write(self._upgrade.answer(message.get("subprotocol"), self.default_headers))
+            self.handshake_complete = True
+            opened(self.conn)
+            self.start_keepalive()
 
     # Pings
 

@@ -52,8 +52,7 @@ class Reader:
         check_seconds: float = CHECK_SECONDS,
         beat_seconds: float = BEAT_SECONDS,
     ) -> None:
-        """`others` are channels that come by the same connection, and who takes their messages: one counts for as many as
-        it says."""
+        """`others` are channels that come by the same connection, and who takes their messages; it may say how many."""
         self._link = link
         self._takers: dict[bytes, Callable[[bytes], int | None]] = {
             channel.encode(): self._take,
