@@ -376,6 +376,28 @@ async def test_an_acceptance_that_was_kept_back_leaves_the_connection_to_asgi(mo
         assert (await peer.closed())[0] == CloseCode.UNAUTHORIZED
 
 
+async def test_an_acceptance_may_have_headers_of_its_own():
+    def around(app):
+        async def adding(scope, receive, send):
+            async def passed(message):
+                if message["type"] == "websocket.accept":
+                    message = {**message, "headers": [(b"x-mine", b"1"), (b"set-cookie", b"a=b")]}
+                await send(message)
+
+            await app(scope, receive, passed)
+
+        return adding
+
+    async with serving(middleware=around) as rig, rig.peer() as peer:
+        headers = peer.ws.response.headers
+        assert (headers["x-mine"], headers["set-cookie"], headers["Sec-WebSocket-Protocol"]) == (
+            "1",
+            "a=b",
+            "tokentape.v1",
+        )
+        await peer.ask("publish", stream="room", type="chat:x", data=1)
+
+
 async def test_what_came_before_the_application_took_over_is_not_lost():
     arrived = asyncio.Event()
     async with serving(middleware=Between(after_accept=arrived.wait).around) as rig, rig.peer() as peer:
