@@ -90,6 +90,8 @@ async def cut_sse(port: int, path: str, seen: Seen, *, budget: int) -> None:
                 break
             budget -= len(data)
             parser.feed_data(data)
+            if parser.get_status_code() >= 500:
+                break  # of a proxy that finds nobody
             # Cut between `done` and `[DONE]`: nothing follows, and the server says so.
             seen.ended = bool(seen.events) and parser.get_status_code() == 204
             for block in decoder.receive_data(b"".join(body)):

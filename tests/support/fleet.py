@@ -125,8 +125,8 @@ class Fleet:
         self._stack = AsyncExitStack()
         self._count = 0
 
-    async def serve(self, **env: str) -> Program:
-        return await self._start("serve", "--port", "0", env=env)
+    async def serve(self, *, port: int = 0, **env: str) -> Program:
+        return await self._start("serve", "--port", str(port), env=env)
 
     async def worker(self, concurrency: int = 10, **env: str) -> Program:
         return await self._start("worker", "--concurrency", str(concurrency), env=env)

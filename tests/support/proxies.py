@@ -63,18 +63,36 @@ def replaced(text: str, changes: Mapping[str, str]) -> str:
 
 
 class Proxy:
-    """One proxy before two instances; `plain`: with its own defaults, before the first of them, without TLS."""
+    """One proxy before two instances; `plain`: with its own defaults, before the first of them, without TLS.
 
-    def __init__(self, name: str, folder: Path, instances: tuple[int, int], *, plain: bool = False) -> None:
+    Without `tls` only its listening socket differs from the file in deploy/ (nginx alone). `locations` are nginx's, for
+    a server that somebody got wrong.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        instances: tuple[int, int],
+        *,
+        plain: bool = False,
+        tls: bool = True,
+        locations: str = "",
+    ) -> None:
         self.name = name
         self.port = free_port()
         self.certificate = folder / "proxy.pem"
-        self.url = f"http{'' if plain else 's'}://127.0.0.1:{self.port}"
+        self._tls = tls and not plain and not locations
+        self.url = f"http{'s' if self._tls else ''}://127.0.0.1:{self.port}"
         self._folder = folder
         self._log = folder / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
         self.certificate.write_text(SELF_SIGNED)
-        self._write(PLAIN[name].format(port=self.port, one=instances[0]) if plain else self._deployed(instances))
+        if plain or locations:
+            text = f"server {{{{ listen 127.0.0.1:{{port}}; {locations} }}}}" if locations else PLAIN[name]
+            self._write(text.format(port=self.port, one=instances[0]))
+        else:
+            self._write(self._deployed(instances))
 
     def _deployed(self, instances: tuple[int, int]) -> str:
         one, two = (f"127.0.0.1:{port}" for port in instances)
@@ -82,7 +100,7 @@ class Proxy:
         common = {"127.0.0.1:8001": one, "127.0.0.1:8002": two}
         if self.name == "nginx":
             changes = {
-                "listen 443 ssl http2": f"listen 127.0.0.1:{self.port} ssl http2",
+                "listen 443 ssl http2": f"listen 127.0.0.1:{self.port}{' ssl http2' if self._tls else ''}",
                 "listen 80": f"listen 127.0.0.1:{other}",
                 f"{CERTIFICATE_FOLDER}/fullchain.pem": pem,
                 f"{CERTIFICATE_FOLDER}/privkey.pem": pem,

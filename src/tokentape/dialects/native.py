@@ -31,8 +31,11 @@ class NativeSse:
         return b"data: " + _json.encode({"type": "ready", "data": ready.as_dict()}) + b"\n\n"
 
     def encode(self, label: str, epoch: str, entries: Sequence[Entry]) -> bytes:
-        prefix = b"id: " + epoch.encode() + b"-"
         # Records are JSON, which has no raw line end: each is one data line.
+        if len(entries) == 1:
+            [entry] = entries
+            return b"id: %b-%d\ndata: %b\n\n" % (epoch.encode(), entry.offset, entry.record)
+        prefix = b"id: " + epoch.encode() + b"-"
         return b"".join([b"%b%d\ndata: %b\n\n" % (prefix, entry.offset, entry.record) for entry in entries])
 
     def ephemeral(self, label: str, event: Event) -> bytes:

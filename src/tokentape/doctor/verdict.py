@@ -89,7 +89,7 @@ def _delivery(trial: Trial, between: Intermediary) -> Finding:
     delays = [trial.arrived[number] - trial.sent[number] for number in range(TICKS)]
     moments = [trial.arrived[number] for number in range(TICKS)]
     together = sum(after - before < TOGETHER for before, after in pairwise(moments))
-    if max(delays) > 2 * INTERVAL and together > TICKS // 3:
+    if max(delays) > INTERVAL and together > TICKS // 3:
         return Finding(
             trial.transport,
             "failure",

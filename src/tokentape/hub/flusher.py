@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from socket import socket
 from time import monotonic, thread_time
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from tokentape.core.session import State
 from tokentape.hub.sending import Sender
@@ -119,12 +119,8 @@ class Flusher:
         self._not_before = begin + (monotonic() - started) / self._share
 
 
-class _Part(NamedTuple):
-    """Watchers in step, who get one payload as it is."""
-
-    payload: Payload
-    watchers: list[Watcher]
-    sockets: list[socket]
+_Part = tuple[Payload, "list[Watcher]", list[socket]]
+"""Watchers in step, who get one payload as it is."""
 
 
 def _deliver(tails: Iterable[Tail], sender: Sender) -> Iterator[None]:
@@ -154,7 +150,7 @@ def _deliver(tails: Iterable[Tail], sender: Sender) -> Iterator[None]:
                     else:
                         others.append((watcher, delivery))
                 if watchers:
-                    parts.append(_Part(plain, watchers, sockets))
+                    parts.append((plain, watchers, sockets))
                 if not left:
                     _send(parts, others, sender)
                     parts, others, left = [], [], BATCH
@@ -163,7 +159,7 @@ def _deliver(tails: Iterable[Tail], sender: Sender) -> Iterator[None]:
 
 
 def _send(parts: list[_Part], others: list[tuple[Watcher, Delivery]], sender: Sender) -> None:
-    taken = sender.send([(part.payload.content, part.sockets) for part in parts])
+    taken = sender.send([(payload.content, sockets) for payload, _, sockets in parts])
     if taken is not None:
         counts = iter(taken)
         for payload, watchers, _ in parts:

@@ -172,7 +172,10 @@ def _refusal(error: BaseException) -> TokentapeError:
 
 def _placed(pending: _Pending, answer: Appended) -> list[Entry]:
     records, events = pending.item.records, pending.events
-    if answer.last - answer.first + 1 == len(records):
+    count = answer.last - answer.first + 1
+    if count == len(records) == 1:
+        return [Entry(answer.last, records[0], events[0])]
+    if count == len(records):
         return list(map(Entry, range(answer.first, answer.last + 1), records, events))
     # Some were on the stream already, by their keys.
     placed = zip(answer.offsets, records, events, strict=True)
@@ -220,6 +223,7 @@ class Writer:
         self._records: list[bytes] = []
         self._unsettled = 0
         self._changed: asyncio.Event = asyncio.Event()
+        self._waited_for = 0
 
     def put(self, events: Sequence[Event]) -> None:
         """Hands in events, to be recorded with this turn's batch."""
@@ -253,7 +257,11 @@ class Writer:
 
     async def _wait(self) -> None:
         self._changed.clear()
-        await self._changed.wait()
+        self._waited_for += 1
+        try:
+            await self._changed.wait()
+        finally:
+            self._waited_for -= 1
 
     def take(self) -> _Pending:
         """What has been handed in since the last time, as one append."""
@@ -266,5 +274,7 @@ class Writer:
         """The store has answered one append."""
         if isinstance(answer, TokentapeError):
             self.error = self.error or answer
-        self._unsettled -= sum(map(len, item.records))
-        self._changed.set()
+        records = item.records
+        self._unsettled -= len(records[0]) if len(records) == 1 else sum(map(len, records))
+        if self._waited_for:
+            self._changed.set()

@@ -28,9 +28,20 @@ class Delivery:
     __slots__ = ("_entries", "_epoch", "_parts", "_view", "after", "payload", "watchers")
 
     def __init__(
-        self, view: View, watchers: Sequence[Watcher], epoch: str, entries: Sequence[Entry] | None, *, after: int
+        self,
+        view: View,
+        watchers: Sequence[Watcher],
+        epoch: str,
+        entries: Sequence[Entry] | None,
+        *,
+        after: int,
+        last: int,
+        closed: bool,
     ) -> None:
-        """`entries` are those after `after`; None when they are not at hand."""
+        """`entries` are those after `after`; None when they are not at hand.
+
+        The payload ends at `last`, and with the stream if that is closed.
+        """
         self.after = after
         self.watchers = watchers
         self.payload: Payload | None = None
@@ -38,19 +49,17 @@ class Delivery:
         self._view = view
         self._epoch = epoch
         self._entries = entries
-        self._parts: dict[int, Payload] = {}
-
-    def encode(self, *, last: int, closed: bool) -> Delivery:
-        """Makes the payload, which ends at `last`, and with the stream if that is closed."""
-        if self._entries is not None:
-            self.payload = self._view.encode(self._epoch, self._entries, last=last, merged=False, closed=closed)
-        return self
+        self._parts: dict[int, Payload] | None = None
+        if entries is not None:
+            self.payload = view.encode(epoch, entries, last=last, merged=False, closed=closed)
 
     def part(self, after: int) -> Payload:
         """The rest of the payload, for those who joined in between and have everything up to `after`."""
         whole, entries = self.payload, self._entries
         assert whole is not None
         assert entries is not None
+        if self._parts is None:
+            self._parts = {}
         part = self._parts.get(after)
         if part is None:
             rest = [entry for entry in entries if entry.offset > after]
@@ -133,11 +142,12 @@ class Tail:
             self._jump(epoch, before)
         if before < self.head:
             entries = entries[self.head - before :]
-        size = sum([len(entry.record) for entry in entries])
-        self._ring.extend(entries)
+        size = len(entries[0].record) if len(entries) == 1 else sum([len(entry.record) for entry in entries])
+        ring = self._ring
+        ring.extend(entries)
         self._bytes += size
-        while len(self._ring) > self._max_records or (self._bytes > self._max_bytes and len(self._ring) > 1):
-            self._bytes -= len(self._ring.popleft().record)
+        while len(ring) > self._max_records or (self._bytes > self._max_bytes and len(ring) > 1):
+            self._bytes -= len(ring.popleft().record)
         self.head += len(entries)
         self.closed = self.closed or closed
         if self.live and self._fresh is not None:
@@ -197,7 +207,7 @@ class Tail:
         fresh, self._fresh, self._fresh_bytes = self._fresh, [], 0
         assert self.epoch is not None, "somebody watches"
         return [
-            Delivery(view, tuple(group), self.epoch, fresh, after=after).encode(last=self.head, closed=self.closed)
+            Delivery(view, tuple(group), self.epoch, fresh, after=after, last=self.head, closed=self.closed)
             for view, group in self.live.items()
         ]
 

@@ -20,6 +20,7 @@ import socket
 import sys
 from array import array
 from collections.abc import Sequence
+from itertools import accumulate
 from struct import unpack_from
 from typing import Final
 
@@ -33,7 +34,6 @@ ENTRIES: Final = 128
 """Calls in one system call; some 600 µs."""
 STAGE: Final = 262_144
 """Bytes that one system call sends from; what is larger by itself is sent without the ring."""
-_ALIGN: Final = 64
 
 # <linux/io_uring.h>; the numbers of the system calls are the same on all machines that Python supports.
 _SETUP: Final = 425
@@ -60,9 +60,12 @@ class RingSender:
     def send(self, jobs: Sequence[Job]) -> list[int] | None:
         if sum([len(sockets) for _, sockets in jobs]) < FEWEST or not self._opened():
             return self._plain.send(jobs)
+        parts = _parts(jobs)
+        if len(parts) == 1:
+            return self._part(parts[0])
         taken: list[int] = []
         whole = True
-        for part in _parts(jobs):
+        for part in parts:
             some = self._part(part)
             whole = whole and some is None
             taken += [len(content) for content, sockets in part for _ in sockets] if some is None else some
@@ -95,21 +98,21 @@ class RingSender:
 
 def _parts(jobs: Sequence[Job]) -> list[list[Job]]:
     """The jobs in pieces that fit into one system call; content that is larger than the stage stands alone."""
-    if sum([len(sockets) for _, sockets in jobs]) <= ENTRIES and sum([_room(content) for content, _ in jobs]) <= STAGE:
+    if sum([len(sockets) for _, sockets in jobs]) <= ENTRIES and sum([len(content) for content, _ in jobs]) <= STAGE:
         return [list(jobs)]
     parts: list[list[Job]] = [[]]
     count = size = 0
     for content, sockets in jobs:
         start = 0
         while start < len(sockets):
-            if count == ENTRIES or (count and size + _room(content) > STAGE):
+            if count == ENTRIES or (count and size + len(content) > STAGE):
                 parts.append([])
                 count = size = 0
             some = sockets[start : start + ENTRIES - count]
             parts[-1].append((content, some))
             start += len(some)
             count += len(some)
-            size += _room(content)
+            size += len(content)
     return parts
 
 
@@ -119,10 +122,6 @@ def _any_twice(jobs: Sequence[Job]) -> bool:
         return False
     sockets = [sock for _, some in jobs for sock in some]
     return len(set(sockets)) != len(sockets)
-
-
-def _room(content: bytes) -> int:
-    return -(-len(content) // _ALIGN) * _ALIGN
 
 
 class Ring:
@@ -182,26 +181,20 @@ class Ring:
     def send(self, jobs: Sequence[Job]) -> tuple[list[int] | None, OSError | None]:
         """What each socket took, as a `Sender` says it; the error is the ring's own, and it must not be used again.
 
-        At most `ENTRIES` different sockets, and contents of `STAGE` bytes, each rounded up to 64.
+        At most `ENTRIES` different sockets, and contents of `STAGE` bytes.
         """
-        descriptors: list[int] = []
-        addresses: list[int] = []
-        lengths: list[int] = []
-        sizes: list[int] = []
-        at = 0
-        for content, sockets in jobs:
-            size, count = len(content), len(sockets)
-            self._stage[at : at + size] = content
-            descriptors += [_OP_SEND | sock.fileno() << 32 for sock in sockets]
-            addresses += [self._address + at] * count
-            lengths += [size | _SEND_FLAGS << 32] * count
-            sizes += [size] * count
-            at += _room(content)
+        contents = b"".join([content for content, _ in jobs])
+        self._stage[: len(contents)] = contents
+        sizes = [len(content) for content, _ in jobs]
+        places = list(accumulate(sizes, initial=self._address))
+        # For private streams there are as many jobs as sockets: this is done for each of them.
+        sizes = [size for size, (_, sockets) in zip(sizes, jobs, strict=True) for _ in sockets]
+        addresses = [place for place, (_, sockets) in zip(places, jobs, strict=False) for _ in sockets]
         count = len(sizes)
         calls = self._calls[: count * _SQE_WORDS]
-        calls[0::_SQE_WORDS] = array("q", descriptors)
+        calls[0::_SQE_WORDS] = array("q", [_OP_SEND | sock.fileno() << 32 for _, sockets in jobs for sock in sockets])
         calls[2::_SQE_WORDS] = array("q", addresses)
-        calls[3::_SQE_WORDS] = array("q", lengths)
+        calls[3::_SQE_WORDS] = array("q", [size | _SEND_FLAGS << 32 for size in sizes])
         error = self._enter(count)
         which, results = self._reap()
         if results == sizes:

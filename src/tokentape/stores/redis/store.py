@@ -16,10 +16,12 @@ import msgspec
 from redis.exceptions import RedisClusterException, RedisError
 
 from tokentape.core.errors import CursorGone, StreamExists, TokentapeError
+from tokentape.core.findings import Finding
 from tokentape.stores.base import Append, Appended, Page, Standing, StreamConfig, StreamInfo
 from tokentape.stores.broadcast import Hearer, Hearers
 from tokentape.stores.log import fresh_epoch, not_found, plain_config
 from tokentape.stores.redis.broadcast import Broadcaster
+from tokentape.stores.redis.diagnosis import diagnose
 from tokentape.stores.redis.entries import FUTURE, NOT_FOUND, TRIMMED, Entry
 from tokentape.stores.redis.index import Index
 from tokentape.stores.redis.keys import Keys
@@ -196,6 +198,10 @@ class RedisStore(RedisLeases, RedisPresence, RedisQueues):
         await self._index.restore(name)
         if not answers[0]:
             raise not_found(name)
+
+    async def diagnose(self) -> list[Finding]:
+        """What an operator should know of the server."""
+        return await diagnose(self._link)
 
     async def info(self, name: str) -> StreamInfo:
         """The stream as it is now; raises `StreamNotFound`."""
