@@ -18,7 +18,7 @@ Instances = tuple[ServerProcess, ServerProcess]
 SILENCE = "3"
 
 BUFFERED = """\
-location / {{ proxy_pass http://127.0.0.1:{one}; proxy_http_version 1.1; proxy_ignore_headers X-Accel-Buffering; }}
+location / {{ proxy_pass http://127.0.0.1:{one}; proxy_http_version 1.0; proxy_ignore_headers X-Accel-Buffering; }}
 location /v1/ws {{
     proxy_pass http://127.0.0.1:{one}; proxy_http_version 1.1;
     proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;

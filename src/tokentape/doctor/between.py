@@ -25,8 +25,8 @@ class Intermediary(msgspec.Struct, frozen=True):
 
 UNKNOWN: Final = Intermediary(
     "a proxy that does not say its name",
-    "switch off response buffering for this route (nginx: `proxy_buffering off`; Caddy: `flush_interval -1`; "
-    "Apache: `flushpackets=on`)",
+    "switch off response buffering for this route (nginx: `proxy_buffering off`; HAProxy: `option http-no-delay`; "
+    "Caddy: `flush_interval -1`; Apache: `flushpackets=on`)",
     "leave `text/event-stream` out of compression (nginx: `gzip_types`; HAProxy: `compression type`; Caddy: `encode`)",
     "raise the idle time-out of the connection to the server (nginx: `proxy_read_timeout`; HAProxy: `timeout server`)",
     "let WebSocket upgrades through (nginx: `proxy_http_version 1.1` with the Upgrade and Connection headers)",
