@@ -3,11 +3,12 @@
     python benchmarks/redis_work.py [--runs 100] [--rate 50] [--seconds 5] [--rounds 3] [--quick] [--report]
 
 Starts a Redis of its own (`redis-server`, or what REDIS_SERVER names), and for each system one process that makes the
-tokens of all runs and one that watches all of them; the rounds of all systems are interleaved. Then the cost of an
-append to each store. Takes three minutes and writes redis.json and REDIS.md beside this file; a run with other
-options than the defaults writes to .bench/partial. `--report` makes REDIS.md anew from redis.json.
+tokens of all runs and one that watches all of them; the rounds of all systems are interleaved. Then two instances
+behind nginx with 2,000 watchers, and the cost of an append to each store. Takes three minutes and writes redis.json and
+REDIS.md beside this file; a run with other options than the defaults writes to .bench/partial. `--report` makes
+REDIS.md anew from redis.json.
 
-npm `resumable-stream` is measured when scripts/bench-setup has installed it.
+npm `resumable-stream` and the load client are used when scripts/bench-setup has installed them, nginx when it is there.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from typing import Any, Final
 
 from redis import Redis
 
-from harness import cores, machine
+from harness import cores, instances, machine
 from harness.child import Child
 from harness.redis_report import report
 from store import measure
@@ -198,6 +199,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
                         windows.append({"system": system, "watched": watched, "round": number, **found})
                         print(json.dumps(windows[-1]), flush=True)
         Probe(url).empty()
+        behind = instances.measure(url, pid, seconds=options.seconds)
+        Probe(url).empty()
         costs = asyncio.run(store_costs(url, events=options.events))
         version = Redis.from_url(url, protocol=2).info("server")["redis_version"]
     return {
@@ -206,6 +209,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "redis": version,
         "options": {name: getattr(options, name) for name in ("runs", "rate", "seconds", "rounds", "events")},
         "windows": windows,
+        "instances": behind,
         "stores": costs,
     }
 

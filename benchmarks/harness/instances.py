@@ -21,7 +21,7 @@ SERVER: Final = ROOT / "benchmarks" / "systems" / "python" / "tokentape_server.p
 WATCHERS: Final = 2000
 """Half of them over SSE, half over WebSocket; nginx spreads them over both instances."""
 RATES: Final = (5, 10)
-"""Events per second. Each is four connections' work for each watcher, and all of it is on two cores."""
+"""Events per second. For each watcher an event passes two connections, and all of it is on two cores."""
 PATIENCE: Final = 60.0
 HELLO: Final = '{"op":"subscribe","id":1,"stream":"bench","from":"now"}'
 MAIN: Final = """\
@@ -50,7 +50,7 @@ def measure(redis: str, redis_pid: int, *, seconds: float) -> list[dict[str, Any
             instances.append(stack.enter_context(Child(name, command, core=place.server, log=log, cwd=folder)))
         backends = [int(each.answer(seconds=PATIENCE, key="ready")["port"]) for each in instances]
         port = ports.free()
-        proxy = stack.enter_context(_nginx(nginx, port, backends, core=place.client))
+        proxy = stack.enter_context(_nginx(nginx, (port, ports.free()), backends, core=place.client))
         clients = [
             stack.enter_context(Child("load", [str(load), *_watch(port, way)], core=place.client, log=log))
             for way in ("sse", "ws")
@@ -59,7 +59,11 @@ def measure(redis: str, redis_pid: int, *, seconds: float) -> list[dict[str, Any
             client.ask("connect", seconds=PATIENCE)
         time.sleep(1)
         processes = {"instances": [each.pid for each in instances], "nginx": [proxy], "redis": [redis_pid]}
-        return [_window(instances[0], clients, processes, rate, seconds=seconds) for rate in RATES]
+        found: list[dict[str, Any]] = []
+        for rate in RATES:
+            made = sum(cell["expected"] for cell in found) // WATCHERS
+            found.append(_window(instances[0], clients, processes, rate, seconds=seconds, made=made))
+        return found
 
 
 def _watch(port: int, way: str) -> list[str]:
@@ -70,8 +74,9 @@ def _watch(port: int, way: str) -> list[str]:
 
 
 def _window(
-    maker: Child, clients: list[Child], processes: dict[str, list[int]], rate: int, *, seconds: float
+    maker: Child, clients: list[Child], processes: dict[str, list[int]], rate: int, *, seconds: float, made: int
 ) -> dict[str, Any]:
+    """`made` is the number of the last event before."""
     count = round(rate * seconds)
     for client in clients:
         client.ask("measure", seconds=PATIENCE)
@@ -79,7 +84,7 @@ def _window(
     maker.ask(f"start {rate} {count}", seconds=PATIENCE)
     maker.answer(seconds=seconds + PATIENCE, key="emitted")
     for client in clients:
-        client.ask(f"wait {count} 20", seconds=PATIENCE)
+        client.ask(f"wait {made + count} 20", seconds=PATIENCE)
     after = {name: sum(map(proc.cpu_seconds, pids)) for name, pids in processes.items()}
     reports = [client.ask("report", seconds=PATIENCE) for client in clients]
     delivered = sum(each["deliveries"] for each in reports)
@@ -99,11 +104,11 @@ def _window(
 
 
 @contextmanager
-def _nginx(program: str, port: int, backends: list[int], *, core: int) -> Iterator[int]:
+def _nginx(program: str, own: tuple[int, int], backends: list[int], *, core: int) -> Iterator[int]:
     """nginx with the file from deploy/, but without TLS; its process id."""
     text = (ROOT / "deploy" / "nginx" / "tokentape.conf").read_text("utf-8")
-    text = text.replace("listen 443 ssl http2", f"listen 127.0.0.1:{port} backlog=2048")
-    text = text.replace("listen 80;", f"listen 127.0.0.1:{cores.Ports().free()};")
+    text = text.replace("listen 443 ssl http2", f"listen 127.0.0.1:{own[0]} backlog=2048")
+    text = text.replace("listen 80;", f"listen 127.0.0.1:{own[1]};")
     for name, backend in zip(("8001", "8002"), backends, strict=True):
         text = text.replace(f"127.0.0.1:{name}", f"127.0.0.1:{backend}")
     text = "\n".join(line for line in text.splitlines() if "ssl_certificate" not in line)

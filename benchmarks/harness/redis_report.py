@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from harness.instances import WATCHERS
 from harness.markdown import NOTHING, Table, plain, ranged
 from harness.stats import Figure, figure
 
@@ -45,6 +46,13 @@ def report(found: dict[str, Any]) -> str:
             "Bytes are Redis's, of both directions. npm resumable-stream asks Redis for nothing while nobody resumes; "
             "its tokens are gone with the process that made them."
         ),
+        "## Two instances behind nginx",
+        (
+            f"{WATCHERS:,} watchers of one channel, half over SSE and half over WebSocket, through nginx as `deploy/` "
+            "sets it up (without TLS), which spreads them over two instances. The events are made by one of them. The "
+            "instances on one core; nginx, Redis and the load client on the other."
+        ),
+        _instances(found.get("instances")),
         "## What an append costs a store",
         "One record of 90 bytes for each of so many runs in a batch (1,000 at most).",
         _stores(found["stores"]),
@@ -99,6 +107,20 @@ def _work(windows: Sequence[dict[str, Any]], watched: str) -> str:
         else:
             table.row(title + ": not installed", *[NOTHING] * (len(names) + (3 if latency else 0)))
     return table.render()
+
+
+def _instances(windows: Sequence[dict[str, Any]] | None) -> str:
+    if not windows:
+        return "*Not measured: `make bench-setup` builds the load client.*"
+    table = Table(
+        "events/s", "delivered", "gaps, duplicates", "SSE p50 ms", "p99 ms", "WebSocket p50 ms", "p99 ms",
+        "µs of the instances", "µs of nginx", "µs of Redis",
+    )  # fmt: skip
+    for cell in windows:
+        names = ("sse_p50_ms", "sse_p99_ms", "ws_p50_ms", "ws_p99_ms", "instances_us", "nginx_us", "redis_us")
+        share = f"{cell['deliveries']:,} of {cell['expected']:,}"
+        table.row(f"{cell['rate']:,}", share, f"{cell['wrong']:,}", *[plain(cell[name]) for name in names])
+    return table.render() + "\n\nµs of CPU for each delivered event."
 
 
 def _stores(costs: Sequence[dict[str, Any]]) -> str:

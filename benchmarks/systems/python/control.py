@@ -55,13 +55,13 @@ def ready(port: int, pid: int | None = None) -> None:
     say(ready=True, port=port, pid=os.getpid() if pid is None else pid)
 
 
-def arguments(*switches: tuple[str, str]) -> argparse.Namespace:
-    """`--port` (0 is any free one), of a proxy `--upstream` (the provider's origin), and a system's own switches."""
+def arguments(own: Callable[[argparse.ArgumentParser], None] | None = None) -> argparse.Namespace:
+    """`--port` (0 is any free one), of a proxy `--upstream` (the provider's origin), and what a system adds."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--upstream", default="")
-    for name, told in switches:
-        parser.add_argument(name, action="store_true", help=told)
+    if own is not None:
+        own(parser)
     return parser.parse_args()
 
 

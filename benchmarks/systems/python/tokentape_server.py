@@ -7,6 +7,7 @@ what the watchers count are single events, however many of them share a write.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import os
 from collections.abc import AsyncGenerator
@@ -50,11 +51,16 @@ async def play(tape: Tape, ticks: AsyncGenerator[Tick, None]) -> None:
         raise RuntimeError(f"the run ended with {run.info.reason}")
 
 
+def _own(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--no-io-uring", action="store_true", help="one system call for each write")
+    parser.add_argument("--store", default="", help="instead of a SQLite file")
+
+
 async def main() -> None:
-    given = arguments(("--no-io-uring", "one system call for each write"))
+    given = arguments(_own)
     settings = {
         "port": given.port,
-        "store": f"sqlite:///{Path.cwd() / 'bench.db'}",
+        "store": given.store or f"sqlite:///{Path.cwd() / 'bench.db'}",
         "log.level": "warning",
         "io_uring": not given.no_io_uring,
     }
