@@ -76,6 +76,32 @@ async def test_row_9_a_killed_worker_leaves_no_run_open(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(120)
+async def test_row_9_somebody_at_a_terminal_sees_the_run_begin_again(tmp_path: Path) -> None:
+    async with fleet(tmp_path) as made:
+        server, workers = await started(made, workers=2)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tokentape", "send", "--url", server.told["url"], "--on-crash", "restart",
+            "--simulated", "rate=40,tokens=120,seed=1", "Hello",
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        assert process.stdout is not None
+        async with asyncio.timeout(60):
+            begun = await process.stdout.read(1)
+            _, listed = await server.ask("GET", "/v1/runs?state=running")
+            [run] = listed["runs"]
+            await workers[0].kill()
+            await workers[1].kill()
+            await workers[0].start()
+            out, err = await process.communicate()
+        events = await server.events(run["id"])
+        again = next(place for place, event in enumerate(events) if event["type"] == "reset")
+        text = "".join(event["data"] for event in events[again:] if event["type"] == "token")
+        assert process.returncode == 0
+        assert (begun + out).decode().rstrip().endswith(text.rstrip())
+        assert "the answer starts anew (restarted)" in err.decode()
+
+
+@pytest.mark.timeout(120)
 async def test_row_10_a_frozen_worker_is_fenced_off(tmp_path: Path) -> None:
     async with fleet(tmp_path) as made:
         server, [one] = await started(made, workers=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from typing import Any
+from typing import Any, get_args
 
 import click
 import msgspec
@@ -16,6 +16,7 @@ from tokentape.cli.options import connect, json_option, run, transport_option, u
 from tokentape.cli.playback import Playback, playback, tell_connection
 from tokentape.client import Client, Patience, Transport, Watch
 from tokentape.providers.simulation import Options
+from tokentape.runs.request import OnCrash
 
 
 @click.command()
@@ -26,6 +27,11 @@ from tokentape.providers.simulation import Options
 @click.option("--temperature", type=float, help="Passed on to the model.")
 @click.option("--max-tokens", type=click.IntRange(1), help="Passed on to the model.")
 @click.option("--key", help="Idempotency key: sent twice, it is the same run.")
+@click.option(
+    "--on-crash",
+    type=click.Choice(get_args(OnCrash)),
+    help="When the process dies that executes the run: end it (interrupt), or begin again elsewhere (restart).",
+)
 @click.option(
     "--simulated",
     multiple=True,
