@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,8 @@ WATCHERS: Final = 2000
 RATES: Final = (5, 10)
 """Events per second. For each watcher an event passes two connections, and all of it is on two cores."""
 PATIENCE: Final = 60.0
+SETTLE_SECONDS: Final = 1.0
+"""After the connects, for what they have left behind to be done."""
 HELLO: Final = '{"op":"subscribe","id":1,"stream":"bench","from":"now"}'
 MAIN: Final = """\
 daemon off; pid nginx.pid; error_log stderr warn; worker_processes 1;
@@ -57,7 +60,7 @@ def measure(redis: str, redis_pid: int, *, seconds: float) -> list[dict[str, Any
         ]
         for client in clients:
             client.ask("connect", seconds=PATIENCE)
-        time.sleep(1)
+        time.sleep(SETTLE_SECONDS)
         processes = {"instances": [each.pid for each in instances], "nginx": [proxy], "redis": [redis_pid]}
         found: list[dict[str, Any]] = []
         for rate in RATES:
@@ -117,9 +120,19 @@ def _nginx(program: str, own: tuple[int, int], backends: list[int], *, core: int
         config.write_text(MAIN.format(included=text), "utf-8")
         process = subprocess.Popen([program, "-p", folder, "-c", str(config), "-e", "stderr"])
         try:
-            time.sleep(0.5)
+            _until_accepting(own[0], process)
             proc.pin(process.pid, core)
             yield process.pid
         finally:
             process.terminate()
             process.wait()
+
+
+def _until_accepting(port: int, process: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until and process.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.02)
+    raise RuntimeError("nginx does not start; its own words are above")

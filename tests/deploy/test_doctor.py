@@ -111,3 +111,20 @@ async def test_an_address_where_nobody_is(tmp_path: Path) -> None:
     _, err = await process.communicate()
     assert process.returncode == 3
     assert b"Cannot reach http://127.0.0.1:9" in err
+
+
+async def test_a_server_that_dies_meanwhile(instances: Instances, tmp_path: Path) -> None:
+    """Said in a line, as by any other command."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tokentape", "doctor", "--only-url", "--url", f"http://127.0.0.1:{instances[0].port}",
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, cwd=tmp_path,
+    )  # fmt: skip
+    assert process.stderr is not None
+    async with asyncio.timeout(60):
+        while b"alone" not in await process.stderr.readline():
+            pass
+        await instances[0].kill()
+        _, err = await process.communicate()
+    assert process.returncode == 3
+    assert b"Cannot reach" in err
+    assert b"Traceback" not in err

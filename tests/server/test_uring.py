@@ -173,6 +173,29 @@ def test_a_connection_that_gets_two_contents_gets_the_second_after_the_whole_fir
     assert arrived(some[0]) == second + b"3"
 
 
+@needs_ring
+def test_nor_does_it_where_that_takes_two_system_calls(pairs, monkeypatch) -> None:
+    """What goes at once is bounded; a connection that is full in the first call may have room in the second."""
+    some = pairs(FEWEST, room=4096)
+    twice, came = some[0], []
+    send = Ring.send
+
+    def then_read(ring, jobs):
+        answer = send(ring, jobs)
+        came.append(arrived(twice))
+        return answer
+
+    monkeypatch.setattr(Ring, "send", then_read)
+    first, between, second = b"1" * 200_000, b"x" * 100_000, b"2" * 10
+    sender = RingSender()
+    taken = sender.send([(first, [twice.ours]), (between, [pair.ours for pair in some[1:]]), (second, [twice.ours])])
+    assert taken is not None
+    assert 0 < taken[0] < len(first)
+    assert taken[-1] == 0
+    assert b"".join(came) + arrived(twice) == first[: taken[0]]
+    sender.close()
+
+
 @given(
     st.lists(
         st.tuples(st.integers(0, 60_000), st.lists(st.integers(0, 19), min_size=1, max_size=20, unique=True)),
@@ -201,8 +224,12 @@ def test_what_arrives_is_what_was_said_to_be_taken(jobs) -> None:
             ]
             counts = [len(content) for _, content in everybody] if taken is None else taken
             expected = [b""] * 20
+            full = set()
             for (number, content), count in zip(everybody, counts, strict=True):
+                assert not (count and number in full), "nothing follows a part"
                 expected[number] += content[:count]
+                if count < len(content):
+                    full.add(number)
             assert [arrived(SimpleNamespace(theirs=theirs)) for _, theirs in pairs] == expected
         sender.close()
 

@@ -5,11 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 
 import click
 import msgspec
@@ -22,11 +18,10 @@ from tokentape.cli.options import json_option
 from tokentape.cli.serve import run_server
 from tokentape.server.config import ServerConfig
 from tokentape.server.logs import configure_logging
+from tokentape.server.serve import signals
 from tokentape.tape import Tape
 
 _log = logging.getLogger(__name__)
-
-_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 @click.command()
@@ -51,7 +46,8 @@ def worker(store: str | None, concurrency: int | None, file: Path | None, *, as_
 
 
 async def _work(config: ServerConfig, console: Console) -> None:
-    with _ending() as end:
+    end = asyncio.Event()
+    with signals(end):
         async with Tape(config=config) as tape:
             tape.runs.work(config.runs.concurrency)
             _announce(console, config.runs.concurrency)
@@ -65,24 +61,3 @@ def _announce(console: Console, concurrency: int) -> None:
         console.document({"worker": True, "version": __version__, "pid": os.getpid(), "concurrency": concurrency})
     else:
         console.line(f"tokentape {__version__} worker, {concurrency} runs at a time")
-
-
-@contextmanager
-def _ending() -> Iterator[asyncio.Event]:
-    """Set by the first signal; the second one ends the process at once, and others see to its runs."""
-    end = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def on_signal(number: signal.Signals) -> None:
-        if end.is_set():
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-        end.set()
-
-    for number in _SIGNALS:
-        loop.add_signal_handler(number, on_signal, number)
-    try:
-        yield end
-    finally:
-        for number in _SIGNALS:
-            loop.remove_signal_handler(number)

@@ -84,23 +84,30 @@ class _Probe:
         self._news = asyncio.Event()
 
     async def play(self) -> list[Trial]:
-        trials = list(self._trials.values())
-        async with asyncio.TaskGroup() as group:
-            watches = [group.create_task(self._note(watch, trial)) for watch, trial in self._trials.items()]
-            self._progress(f"sending {TICKS} ticks over SSE and WebSocket")
-            await self._until(lambda: all(trial.status or trial.ended for trial in trials), GRACE)
-            for number in range(TICKS):
-                await self._tick(number)
-                await asyncio.sleep(INTERVAL)
-            await self._until(lambda: all(TICKS - 1 in trial.arrived or trial.ended for trial in trials), GRACE)
-            self._progress(f"leaving both connections alone for {self._silence:g} s")
-            self._began_silence = time.monotonic()
-            await self._until(lambda: all(trial.ended for trial in trials), self._silence)
-            await self._tick(TICKS)
-            await self._until(lambda: all(TICKS in trial.arrived or trial.ended for trial in trials), GRACE)
+        watches = [asyncio.create_task(self._note(watch, trial)) for watch, trial in self._trials.items()]
+        try:
+            await self._publish(list(self._trials.values()))
+        finally:
             for task in watches:
                 task.cancel()
-        return trials
+            outcomes = await asyncio.gather(*watches, return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, Exception):
+                raise outcome  # a mistake of ours: what a connection can do is noted
+        return list(self._trials.values())
+
+    async def _publish(self, trials: list[Trial]) -> None:
+        self._progress(f"sending {TICKS} ticks over SSE and WebSocket")
+        await self._until(lambda: all(trial.status or trial.ended for trial in trials), GRACE)
+        for number in range(TICKS):
+            await self._tick(number)
+            await asyncio.sleep(INTERVAL)
+        await self._until(lambda: all(TICKS - 1 in trial.arrived or trial.ended for trial in trials), GRACE)
+        self._progress(f"leaving both connections alone for {self._silence:g} s")
+        self._began_silence = time.monotonic()
+        await self._until(lambda: all(trial.ended for trial in trials), self._silence)
+        await self._tick(TICKS)
+        await self._until(lambda: all(TICKS in trial.arrived or trial.ended for trial in trials), GRACE)
 
     async def _tick(self, number: int) -> None:
         now = time.monotonic()

@@ -75,7 +75,7 @@ async def serve(
     be open to everybody without a key.
     """
     stop = stop or asyncio.Event()
-    with listener or bind(config) as bound, _signals(stop, second_ends=second_ends):
+    with listener or bind(config) as bound, signals(stop, second_ends=second_ends):
         server = _Server(_uvicorn_config(app, config))
         serving = asyncio.create_task(server.serve(sockets=[bound]), name="tokentape-http")
         try:
@@ -241,7 +241,8 @@ class _Server(uvicorn.Server):
 
 
 @contextmanager
-def _signals(stop: asyncio.Event, *, second_ends: bool) -> Iterator[None]:
+def signals(stop: asyncio.Event, *, second_ends: bool = True) -> Iterator[None]:
+    """Sets `stop` at the first SIGTERM or SIGINT; the second one ends the process at once, if it is to."""
     loop = asyncio.get_running_loop()
 
     def on_signal(number: signal.Signals) -> None:

@@ -58,7 +58,8 @@ class RingSender:
         self._tried = False
 
     def send(self, jobs: Sequence[Job]) -> list[int] | None:
-        if sum([len(sockets) for _, sockets in jobs]) < FEWEST or not self._opened():
+        # Asked of all of it: also from one system call to the next, nothing may overtake the rest of a content.
+        if sum([len(sockets) for _, sockets in jobs]) < FEWEST or _any_twice(jobs) or not self._opened():
             return self._plain.send(jobs)
         parts = _parts(jobs)
         if len(parts) == 1:
@@ -87,7 +88,7 @@ class RingSender:
 
     def _part(self, jobs: list[Job]) -> list[int] | None:
         ring = self._ring
-        if ring is None or len(jobs[0][0]) > STAGE or _any_twice(jobs):
+        if ring is None or len(jobs[0][0]) > STAGE:
             return self._plain.send(jobs)
         taken, error = ring.send(jobs)
         if error is not None:
