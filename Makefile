@@ -104,6 +104,7 @@ programs: .venv/dev.stamp
 	@scripts/program redis-server $(REDIS_SERVER) >/dev/null
 	@# Servers are in folders that not everybody has on the path.
 	@for name in nginx haproxy caddy; do PATH="$$PATH:/usr/local/sbin:/usr/sbin:/sbin" scripts/program $$name $$name >/dev/null || exit; done
+	@scripts/node-packages
 	@# Playwright's own Node.js needs a library that a small system may lack.
 	@$(BIN)/playwright --version >/dev/null 2>&1 || scripts/debian-install libatomic1
 
