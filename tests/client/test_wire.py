@@ -38,9 +38,9 @@ READY = Ready("replayed", Cursor("e1", 0))
 BODY = (
     b"retry: 1500\n\n: hb\n\n"
     + native.sse.ready("runs/r_1", READY)
-    + native.sse.encode("runs/r_1", "e1", entries([(1, TOKEN)]))
+    + native.sse.encode("runs/r_1", "e1", entries([(1, TOKEN)]), None).content
     + native.sse.ephemeral("runs/r_1", TYPING)
-    + native.sse.end("runs/r_1", "e1", entries([(7, DONE)]), offset=7)
+    + native.sse.encode("runs/r_1", "e1", entries([(7, DONE)]), None, last=7).content
 )
 
 
@@ -110,9 +110,9 @@ def test_websocket():
     label = "runs/r_1"
     signals = websocket(
         ack(1, READY.as_dict()),
-        *view.encode(label, "e1", entries([(1, TOKEN)])),
+        *view.encode(label, "e1", entries([(1, TOKEN)]), None).content,
         *view.ephemeral(label, TYPING),
-        *view.end(label, "e1", entries([(7, DONE)]), offset=7),
+        *view.encode(label, "e1", entries([(7, DONE)]), None, last=7).content,
     )
     assert signals == [Opened(), *SIGNALS[1:]]
 

@@ -19,7 +19,7 @@ from tokentape.core.events import MERGEABLE, Event, decode_event, encode_event
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
-    """One record with its place: `offset`, the stored bytes, and the event that they spell.
+    """One record with its place: `offset`, the stored bytes, the event that they spell, and how many were merged.
 
     The rings hold hundreds of thousands of them, which the garbage collector need not visit: see `Event`.
     """
@@ -27,6 +27,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     offset: int
     record: bytes
     event: Event
+    count: int = 1
 
 
 def entries(records: Iterable[tuple[int, bytes]]) -> list[Entry]:
@@ -79,4 +80,4 @@ def _concatenate(group: list[Entry]) -> Entry:
     else:
         data = "".join(e.event.data for e in group)
     event = Event(type=last.event.type, run=last.event.run, data=data, at=last.event.at)
-    return Entry(last.offset, encode_event(event), event)
+    return Entry(last.offset, encode_event(event), event, sum([entry.count for entry in group]))

@@ -5,7 +5,7 @@ The record is the wire form, so encoding is concatenation.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -15,6 +15,7 @@ from tokentape.core.events import Event, encode_event
 from tokentape.core.merge import Entry
 from tokentape.core.messages import end_message, event_message, ready_message
 from tokentape.core.resume import Ready
+from tokentape.dialects.base import Told
 
 DONE: Final = b"data: [DONE]\n\n"
 """Closes a run's own view over SSE, never a channel's (wire-formats §2)."""
@@ -22,15 +23,28 @@ DONE: Final = b"data: [DONE]\n\n"
 _json: Final = msgspec.json.Encoder()
 
 
+def _farewell(pause_ms: int) -> bytes:
+    return b": the server is going away\nretry: %d\n\n" % pause_ms
+
+
 class NativeSse:
     """One SSE block per event: `id: <cursor>`, `data: <record>`; no `event:`, so that `onmessage` sees all of it."""
 
     name = "native"
+    stateful = False
+    starts_over = True
+    of_run = False
+    headers: Mapping[str, str] = {}
 
     def ready(self, label: str, ready: Ready) -> bytes:
         return b"data: " + _json.encode({"type": "ready", "data": ready.as_dict()}) + b"\n\n"
 
-    def encode(self, label: str, epoch: str, entries: Sequence[Entry]) -> bytes:
+    def encode(self, label: str, epoch: str, entries: Sequence[Entry], state: None, *, last: int | None = None) -> Told:
+        blocks = self._blocks(epoch, entries)
+        return Told(blocks if last is None else blocks + DONE)
+
+    @staticmethod
+    def _blocks(epoch: str, entries: Sequence[Entry]) -> bytes:
         # Records are JSON, which has no raw line end: each is one data line.
         if len(entries) == 1:
             [entry] = entries
@@ -41,12 +55,12 @@ class NativeSse:
     def ephemeral(self, label: str, event: Event) -> bytes:
         return b"data: " + encode_event(event) + b"\n\n"
 
-    def end(self, label: str, epoch: str, entries: Sequence[Entry], *, offset: int) -> bytes:
-        return self.encode(label, epoch, entries) + DONE
-
     def size(self, content: object) -> int:
         assert isinstance(content, bytes)
         return len(content)
+
+    def farewell(self, pause_ms: int) -> bytes:
+        return _farewell(pause_ms)
 
 
 class Block(NamedTuple):
@@ -60,24 +74,31 @@ class NativeMulti:
     """Several streams on one SSE connection: each event bears its stream and its cursor."""
 
     name = "native-multi"
+    stateful = False
+    starts_over = True
+    of_run = False
+    headers: Mapping[str, str] = {}
 
     def ready(self, label: str, ready: Ready) -> tuple[Block, ...]:
         data = _json.encode({"type": "ready", "stream": label, "data": ready.as_dict()})
         return (Block(ready.cursor.offset, data),)
 
-    def encode(self, label: str, epoch: str, entries: Sequence[Entry]) -> tuple[Block, ...]:
-        return tuple(Block(e.offset, self._wrap(label, f"{epoch}-{e.offset}", e.record)) for e in entries)
+    def encode(self, label: str, epoch: str, entries: Sequence[Entry], state: None, *, last: int | None = None) -> Told:
+        blocks = tuple([Block(e.offset, self._wrap(label, f"{epoch}-{e.offset}", e.record)) for e in entries])
+        if last is None:
+            return Told(blocks)
+        done = _json.encode({"type": "end", "stream": label, "cursor": str(Cursor(epoch, last))})
+        return Told((*blocks, Block(last, done)))
 
     def ephemeral(self, label: str, event: Event) -> tuple[Block, ...]:
         return (Block(None, self._wrap(label, None, encode_event(event))),)
 
-    def end(self, label: str, epoch: str, entries: Sequence[Entry], *, offset: int) -> tuple[Block, ...]:
-        done = _json.encode({"type": "end", "stream": label, "cursor": str(Cursor(epoch, offset))})
-        return (*self.encode(label, epoch, entries), Block(offset, done))
-
     def size(self, content: object) -> int:
         assert isinstance(content, tuple)
         return sum(len(block.data) for block in content)
+
+    def farewell(self, pause_ms: int) -> bytes:
+        return _farewell(pause_ms)
 
     @staticmethod
     def _wrap(label: str, cursor: str | None, record: bytes) -> bytes:
@@ -92,18 +113,20 @@ class NativeWebSocket:
     """One JSON text message per event, the same bytes for every subscriber."""
 
     name = "native-websocket"
+    stateful = False
+    starts_over = True
 
     def ready(self, label: str, ready: Ready) -> tuple[bytes, ...]:
         return (ready_message(label, ready.as_dict()),)
 
-    def encode(self, label: str, epoch: str, entries: Sequence[Entry]) -> tuple[bytes, ...]:
-        return tuple(event_message(label, f"{epoch}-{e.offset}", e.record) for e in entries)
+    def encode(self, label: str, epoch: str, entries: Sequence[Entry], state: None, *, last: int | None = None) -> Told:
+        messages = tuple([event_message(label, f"{epoch}-{e.offset}", e.record) for e in entries])
+        if last is None:
+            return Told(messages)
+        return Told((*messages, end_message(label, str(Cursor(epoch, last)))))
 
     def ephemeral(self, label: str, event: Event) -> tuple[bytes, ...]:
         return (event_message(label, None, encode_event(event)),)
-
-    def end(self, label: str, epoch: str, entries: Sequence[Entry], *, offset: int) -> tuple[bytes, ...]:
-        return (*self.encode(label, epoch, entries), end_message(label, str(Cursor(epoch, offset))))
 
     def size(self, content: object) -> int:
         assert isinstance(content, tuple)
@@ -122,26 +145,18 @@ class NativeItems:
     """Events as objects: for `Tape.read`, long-poll and history."""
 
     name = "native-items"
+    stateful = False
+    starts_over = True
 
     def ready(self, label: str, ready: Ready) -> tuple[Item, ...]:
         event = Event(type="ready", data=ready.as_dict())
         return (Item(None, event, encode_event(event)),)
 
-    def encode(self, label: str, epoch: str, entries: Sequence[Entry]) -> tuple[Item, ...]:
-        return tuple(Item(Cursor(epoch, e.offset), e.event, e.record) for e in entries)
+    def encode(self, label: str, epoch: str, entries: Sequence[Entry], state: None, *, last: int | None = None) -> Told:
+        return Told(tuple([Item(Cursor(epoch, e.offset), e.event, e.record) for e in entries]))
 
     def ephemeral(self, label: str, event: Event) -> tuple[Item, ...]:
         return (Item(None, event, encode_event(event)),)
-
-    def end(
-        self,
-        label: str,
-        epoch: str,
-        entries: Sequence[Entry],
-        *,
-        offset: int,
-    ) -> tuple[Item, ...]:
-        return self.encode(label, epoch, entries)
 
     def size(self, content: object) -> int:
         assert isinstance(content, tuple)

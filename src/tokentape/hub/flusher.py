@@ -134,7 +134,7 @@ def _deliver(tails: Iterable[Tail], sender: Sender) -> Iterator[None]:
         for delivery in _encoded(tail):
             payload, after, everybody = delivery.payload, delivery.after, delivery.watchers
             plain = payload if payload is not None and payload.size > 0 and not payload.ended else NOTHING
-            last, size = plain.last, plain.size
+            last, size, told = plain.last, plain.size, plain.state
             start = 0
             while start < len(everybody):
                 some = everybody[start : start + left]
@@ -145,6 +145,7 @@ def _deliver(tails: Iterable[Tail], sender: Sender) -> Iterator[None]:
                 for watcher in some:
                     if size and watcher.cursor == after and watcher.state is live and (sock := watcher.outlet.socket):
                         watcher.cursor = last
+                        watcher.told = told
                         watchers.append(watcher)
                         sockets.append(sock)
                     else:

@@ -25,9 +25,10 @@ from tokentape.hub.payloads import Payloads
 from tokentape.hub.reader import Reader
 from tokentape.hub.recorder import Recorder, Writer
 from tokentape.hub.sending import OneByOne, Sender
+from tokentape.hub.states import States
 from tokentape.hub.tail import Tail
 from tokentape.hub.view import View
-from tokentape.hub.watcher import Outlet, Watcher
+from tokentape.hub.watcher import Outlet, Watcher, check_begin
 from tokentape.stores.base import Append, Appended, Broadcasting, Fence, Notifying, Standing, Store
 
 _log = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ class Hub:
         self._payloads = Payloads()
         self._pages = Pages(store, self._payloads, self.spawn)
         self._infos = Infos(store)
+        self._states = States(store)
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
         self._hearers: dict[str, Callable[[bytes], None]] = {}
@@ -113,11 +115,11 @@ class Hub:
         One of a run is not for those who watch another run on the same channel.
         """
         tail = self._tails.get(stream)
-        for view, watchers in list(tail.live.items()) if tail is not None else ():
+        for view, group in list(tail.live.items()) if tail is not None else ():
             if event.run is not None and view.run not in (None, event.run):
                 continue
             payload = view.ephemeral(event)
-            for watcher in tuple(watchers):
+            for watcher in tuple(group.watchers):
                 watcher.ephemeral(payload)
 
     def _heard(self, topic: str, record: bytes) -> None:
@@ -138,21 +140,26 @@ class Hub:
 
     # Watching
 
-    async def attach(self, stream: str, start: From, view: View, outlet: Outlet) -> Watcher:
-        """Adds a watcher; call its `start` to begin. Raises `StreamNotFound`."""
+    async def attach(self, stream: str, start: From, view: View, outlet: Outlet, *, begin: int = 0) -> Watcher:
+        """Adds a watcher; call its `start` to begin. The view's run, if it is of one, begins after the offset `begin`.
+
+        Raises `StreamNotFound`, and `CursorGone` when the view's dialect has no way to start over.
+        """
         if self._closing:
             raise ShuttingDown("This server is going away; connect again in a moment.")
         # In the map before the store is asked: what is accepted meanwhile reaches it.
         tail = self._tail(stream)
         try:
             info = await self._infos.get(stream)
+            ready = locate(start, epoch=info.epoch, first=info.first, last=info.last)
+            check_begin(stream, view, ready)
+            told = await self._states.at(stream, info.epoch, view, begin=begin, offset=ready.cursor.offset)
         except BaseException:
             # A caller that is cancelled here must not leave the tail behind.
             self._retire(tail)
             raise
         tail.learn(info.epoch, info.last, closed=info.closed)
-        ready = locate(start, epoch=info.epoch, first=info.first, last=info.last)
-        watcher = Watcher(self, tail, view, outlet, ready)
+        watcher = Watcher(self, tail, view, outlet, ready, told=told)
         tail.attached.add(watcher)
         self._idle.pop(stream, None)
         self._tell_audience(tail)
@@ -240,6 +247,7 @@ class Hub:
         for forget in self._forget_store:
             forget()
         await self._recorder.aclose()
+        self._states.close()
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

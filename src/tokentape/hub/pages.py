@@ -37,15 +37,15 @@ class Pages:
         waiting = self._waiting.get(key)
         if waiting is None:
             self._waiting[key] = [watcher]
-            self._spawn(self._read(watcher.tail.name, key))
+            self._spawn(self._read(watcher.tail.name, key, watcher.told))
         else:
             waiting.append(watcher)
 
-    async def _read(self, stream: str, key: Key) -> None:
+    async def _read(self, stream: str, key: Key, state: Any) -> None:
         hand_over: Callable[[Watcher], None]
         try:
             page = await self._store.read(stream, key.after, max_bytes=MAX_PAYLOAD)
-            hand_over = self._page(page, key)
+            hand_over = self._page(page, key, state)
         except CursorGone:
             hand_over = _gone
         except TokentapeError as error:
@@ -60,12 +60,12 @@ class Pages:
                 await asyncio.sleep(0)
                 started = monotonic()
 
-    def _page(self, page: Page, key: Key) -> Callable[[Watcher], None]:
+    def _page(self, page: Page, key: Key, state: Any) -> Callable[[Watcher], None]:
         if page.epoch != key.epoch:
             return _gone
         last = page.records[-1][0] if page.records else page.last
         ended = page.closed and last == page.last
-        payload = key.view.encode(page.epoch, entries(page.records), last=last, merged=True, closed=ended)
+        payload = key.view.encode(page.epoch, entries(page.records), state, last=last, merged=True, closed=ended)
         self._payloads.put(key, payload, head=page.last)
         return lambda watcher: watcher.took_page(page, payload)
 

@@ -2,6 +2,7 @@
 
 Laws:
 - `flushed ≤ head`; every live watcher's cursor is `flushed`, or beyond it because it joined since;
+- a group stands at the least cursor of its watchers, and its state is the dialect's there;
 - the ring holds the contiguous offsets up to `head`, or nothing;
 - a tail never skips: what was not handed in is read from the store by whoever needs it;
 - a watcher may be ahead of `head`: it heard from the store what is on its way here.
@@ -12,7 +13,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from tokentape.core.merge import Entry
 from tokentape.hub.payloads import MAX_PAYLOAD, Key, Payloads
@@ -20,6 +21,23 @@ from tokentape.hub.view import Payload, View
 
 if TYPE_CHECKING:
     from tokentape.hub.watcher import Watcher
+
+
+_UNKNOWN: Final = object()
+
+
+class Group:
+    """The live watchers of one view, the offset where the first of them stands, and the dialect's state there.
+
+    The state is unknown after a flush for which everybody has to read for himself, until the first who did comes back.
+    """
+
+    __slots__ = ("after", "state", "watchers")
+
+    def __init__(self, after: int, state: Any) -> None:
+        self.after = after
+        self.state = state
+        self.watchers: dict[Watcher, None] = {}
 
 
 class Delivery:
@@ -30,7 +48,7 @@ class Delivery:
     def __init__(
         self,
         view: View,
-        watchers: Sequence[Watcher],
+        group: Group,
         epoch: str,
         entries: Sequence[Entry] | None,
         *,
@@ -40,21 +58,28 @@ class Delivery:
     ) -> None:
         """`entries` are those after `after`; None when they are not at hand.
 
-        The payload ends at `last`, and with the stream if that is closed.
+        The payload ends at `last`, and with the stream if that is closed; then the group stands there.
         """
-        self.after = after
-        self.watchers = watchers
+        self.watchers = tuple(group.watchers)
         self.payload: Payload | None = None
         """For those who have everything up to `after`; None when everybody has to read for himself."""
         self._view = view
         self._epoch = epoch
         self._entries = entries
         self._parts: dict[int, Payload] | None = None
-        if entries is not None:
-            self.payload = view.encode(epoch, entries, last=last, merged=False, closed=closed)
+        self.after, group.after = group.after, last
+        state, group.state = group.state, _UNKNOWN
+        if entries is not None and state is not _UNKNOWN:
+            if self.after > after:
+                entries = [entry for entry in entries if entry.offset > self.after]
+            self.payload = view.encode(epoch, entries, state, last=last, merged=False, closed=closed)
+            group.state = self.payload.state
 
-    def part(self, after: int) -> Payload:
-        """The rest of the payload, for those who joined in between and have everything up to `after`."""
+    def part(self, after: int, state: Any) -> Payload:
+        """The rest of the payload, for those who joined in between, and have everything up to `after`.
+
+        The dialect's state there is `state`.
+        """
         whole, entries = self.payload, self._entries
         assert whole is not None
         assert entries is not None
@@ -63,7 +88,7 @@ class Delivery:
         part = self._parts.get(after)
         if part is None:
             rest = [entry for entry in entries if entry.offset > after]
-            part = self._view.encode(self._epoch, rest, last=whole.last, merged=False, closed=whole.ended)
+            part = self._view.encode(self._epoch, rest, state, last=whole.last, merged=False, closed=whole.ended)
             self._parts[after] = part
         return part
 
@@ -112,7 +137,7 @@ class Tail:
         self.flushed = 0
         self.closed = False
         self.attached: set[Watcher] = set()
-        self.live: dict[View, dict[Watcher, None]] = {}
+        self.live: dict[View, Group] = {}
         self.on_dirty = on_dirty
         self._payloads = payloads
         self._ring: deque[Entry] = deque()
@@ -169,8 +194,11 @@ class Tail:
         self._bytes = 0
         self._fresh = None
 
-    def payload(self, view: View, after: int, *, merged: bool) -> Payload | None:
-        """What follows `after` as this view shows it, up to `MAX_PAYLOAD`; None when the ring no longer has it."""
+    def payload(self, view: View, after: int, state: Any, *, merged: bool) -> Payload | None:
+        """What follows `after` as this view shows it, up to `MAX_PAYLOAD`; None when the ring no longer has it.
+
+        The dialect's state at `after` is `state`.
+        """
         assert self.epoch is not None, "a watcher is attached"
         key = Key(self.epoch, view, after, merged)
         known = self._payloads.get(key, head=self.head, closed=self.closed)
@@ -181,7 +209,7 @@ class Tail:
             return None
         last = entries[-1].offset if entries else max(after, self.head)
         closed = self.closed and last == self.head
-        made = view.encode(self.epoch, entries, last=last, merged=merged, closed=closed)
+        made = view.encode(self.epoch, entries, state, last=last, merged=merged, closed=closed)
         self._payloads.put(key, made, head=self.head)
         return made
 
@@ -207,7 +235,7 @@ class Tail:
         fresh, self._fresh, self._fresh_bytes = self._fresh, [], 0
         assert self.epoch is not None, "somebody watches"
         return [
-            Delivery(view, tuple(group), self.epoch, fresh, after=after, last=self.head, closed=self.closed)
+            Delivery(view, group, self.epoch, fresh, after=after, last=self.head, closed=self.closed)
             for view, group in self.live.items()
         ]
 
@@ -217,12 +245,18 @@ class Tail:
             self.flushed = self.head
             self._fresh = []
             self._fresh_bytes = 0
-        self.live.setdefault(watcher.view, {})[watcher] = None
+        group = self.live.get(watcher.view)
+        if group is None:
+            group = self.live[watcher.view] = Group(watcher.cursor, watcher.told)
+        elif group.state is _UNKNOWN:
+            # Those who are still where it was before are behind now.
+            group.after, group.state = watcher.cursor, watcher.told
+        group.watchers[watcher] = None
 
     def leave(self, watcher: Watcher) -> None:
         """Removes a watcher from the live ones; without effect when it is not among them."""
         group = self.live.get(watcher.view)
         if group is not None:
-            group.pop(watcher, None)
-            if not group:
+            group.watchers.pop(watcher, None)
+            if not group.watchers:
                 del self.live[watcher.view]

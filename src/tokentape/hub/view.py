@@ -14,16 +14,20 @@ from tokentape.dialects.base import Dialect
 
 
 class Payload(msgspec.Struct, frozen=True, gc=False):
-    """Encoded events: everything of a view in (from, `last`]. `ended` says that nothing will follow, ever."""
+    """Encoded events: everything of a view in (from, `last`]. `ended` says that nothing will follow, ever.
+
+    `state` is the dialect's after them.
+    """
 
     content: Any
     size: int
     last: int
     ended: bool
+    state: Any = None
 
     def after(self, taken: int) -> Payload:
         """The rest of it, for content that is bytes."""
-        return Payload(self.content[taken:], self.size - taken, self.last, self.ended)
+        return Payload(self.content[taken:], self.size - taken, self.last, self.ended, self.state)
 
 
 NOTHING: Final = Payload(None, 0, 0, False)
@@ -44,26 +48,29 @@ class View:
     merge: bool = True
     framing: Callable[[Any], bytes] | None = None
 
-    def encode(self, epoch: str, entries: Sequence[Entry], *, last: int, merged: bool, closed: bool) -> Payload:
-        """Encodes what this view shows of `entries`; `closed` says that the stream is closed at `last`."""
+    def encode(
+        self, epoch: str, entries: Sequence[Entry], state: Any, *, last: int, merged: bool, closed: bool
+    ) -> Payload:
+        """Encodes what this view shows of `entries`, which follow on a place where the dialect had this state.
+
+        `closed` says that the stream is closed at `last`.
+        """
         ended = closed
         if self.run is not None:
             entries = [entry for entry in entries if entry.event.run == self.run]
             ended = ended or (bool(entries) and entries[-1].event.type == "done")
         if merged and self.merge:
             entries = merge(entries)
-        if ended and self.run is not None:
-            content = self.dialect.end(self.label, epoch, entries, offset=last)
-        else:
-            content = self.dialect.encode(self.label, epoch, entries)
-        return self._payload(content, last, ended=ended)
+        end = last if ended and self.run is not None else None
+        content, after, over = self.dialect.encode(self.label, epoch, entries, state, last=end)
+        return self._payload(content, last, ended=ended or over, state=after)
 
     def ephemeral(self, event: Event) -> Payload:
         """Encodes an event that is not stored."""
-        return self._payload(self.dialect.ephemeral(self.label, event), 0, ended=False)
+        return self._payload(self.dialect.ephemeral(self.label, event), 0, ended=False, state=None)
 
-    def _payload(self, content: Any, last: int, *, ended: bool) -> Payload:
+    def _payload(self, content: Any, last: int, *, ended: bool, state: Any) -> Payload:
         if self.framing is None or not content:
-            return Payload(content, self.dialect.size(content), last, ended)
+            return Payload(content, self.dialect.size(content), last, ended, state)
         framed = self.framing(content)
-        return Payload(framed, len(framed), last, ended)
+        return Payload(framed, len(framed), last, ended, state)

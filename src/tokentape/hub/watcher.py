@@ -9,7 +9,7 @@ from socket import socket
 from typing import Any, Protocol
 
 from tokentape.core.cursor import Cursor
-from tokentape.core.errors import TokentapeError
+from tokentape.core.errors import CursorGone, TokentapeError
 from tokentape.core.resume import Ready, locate
 from tokentape.core.session import Action, Input, State, step
 from tokentape.hub.tail import Delivery, Tail
@@ -73,12 +73,22 @@ class Spawner(Protocol):
     def detached(self, watcher: Watcher) -> None: ...
 
 
+def check_begin(stream: str, view: View, ready: Ready) -> None:
+    """Raises `CursorGone` for a view that would have to start over, in a format that has no way to say so."""
+    if ready.outcome == "gone" and not view.dialect.starts_over:
+        message = f"What follows this position of {stream!r} can no longer be had. Watch it from the start."
+        raise CursorGone(message, reason=ready.reason)
+
+
 class Watcher:
-    """One watch. `cursor` is the offset up to which everything has been handed to the outlet."""
+    """One watch. `cursor` is the offset up to which everything has been handed to the outlet.
 
-    __slots__ = ("_hub", "_reading", "cursor", "outlet", "ready", "state", "tail", "view")
+    `told` is the dialect's state there.
+    """
 
-    def __init__(self, hub: Spawner, tail: Tail, view: View, outlet: Outlet, ready: Ready) -> None:
+    __slots__ = ("_hub", "_reading", "cursor", "outlet", "ready", "state", "tail", "told", "view")
+
+    def __init__(self, hub: Spawner, tail: Tail, view: View, outlet: Outlet, ready: Ready, *, told: Any = None) -> None:
         self._hub = hub
         self._reading = False
         self.tail = tail
@@ -86,6 +96,7 @@ class Watcher:
         self.outlet = outlet
         self.ready = ready
         self.cursor = ready.cursor.offset
+        self.told = told
         self.state = State.REPLAY
 
     def start(self) -> None:
@@ -107,7 +118,7 @@ class Watcher:
         if payload is None or self.cursor < delivery.after or not self.outlet.writable:
             self._step(Input.BEHIND)
         else:
-            self._write(payload if self.cursor == delivery.after else delivery.part(self.cursor))
+            self._write(payload if self.cursor == delivery.after else delivery.part(self.cursor, self.told))
 
     def resume(self) -> None:
         """Goes on from the cursor as far as the connection and the ring allow."""
@@ -116,7 +127,7 @@ class Watcher:
             if same_epoch and self.cursor >= self.tail.head and not self.tail.closed:
                 self._step(Input.CAUGHT_UP)
                 continue
-            payload = self.tail.payload(self.view, self.cursor, merged=True) if same_epoch else None
+            payload = self.tail.payload(self.view, self.cursor, self.told, merged=True) if same_epoch else None
             if payload is None:
                 self._reading = True
                 self._hub.fetch(self)
@@ -165,6 +176,7 @@ class Watcher:
 
     def _write(self, payload: Payload) -> None:
         self.cursor = payload.last
+        self.told = payload.state
         if payload.size:
             self.outlet.write(self, payload)
         # Writing may have found the connection lost.
@@ -174,6 +186,9 @@ class Watcher:
     async def _start_over(self) -> None:
         try:
             info = await self._hub.store.info(self.tail.name)
+            mine = Cursor(self.ready.cursor.epoch, self.cursor)
+            ready = locate(mine, epoch=info.epoch, first=info.first, last=info.last)
+            check_begin(self.tail.name, self.view, ready)
         except TokentapeError as error:
             self.failed(error)
             return
@@ -183,9 +198,10 @@ class Watcher:
             return
         self._reading = False
         if self.state is State.REPLAY:
-            mine = Cursor(self.ready.cursor.epoch, self.cursor)
-            self.ready = locate(mine, epoch=info.epoch, first=info.first, last=info.last)
-            self.cursor = self.ready.cursor.offset
+            if ready.outcome == "gone":
+                self.told = None
+            self.ready = ready
+            self.cursor = ready.cursor.offset
             self.tail.learn(info.epoch, info.last, closed=info.closed)
             self._step(Input.GONE)
             self.resume()

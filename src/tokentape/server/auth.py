@@ -46,7 +46,7 @@ class Gate:
         if not self._keys:
             return
         if token is None:
-            raise Unauthorized("This server needs a key: send 'Authorization: Bearer <key>'.")
+            raise Unauthorized("This server needs a key: send 'Authorization: Bearer <key>', or 'x-api-key: <key>'.")
         if not any([key.matches(token) for key in self._keys]):  # noqa: C419 - no early end, which would tell something
             raise Unauthorized("This key is not one that this server knows.")
 
@@ -89,7 +89,9 @@ def _bearer(scope: Scope) -> str | None:
         scheme, _, token = value.partition(" ")
         if scheme.lower() == "bearer":
             return token.strip()
-    return None
+    # Where Anthropic's clients put it.
+    keys = _values(scope, b"x-api-key")
+    return keys[0].strip() if keys else None
 
 
 def _host_name(host: str) -> str:

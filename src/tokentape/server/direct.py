@@ -12,12 +12,12 @@ from collections.abc import Callable
 from socket import socket
 from typing import NoReturn, Protocol
 
-from tokentape.core.errors import ShuttingDown, TokentapeError
+from tokentape.core.errors import TokentapeError
 from tokentape.core.sse import encode_chunk
 from tokentape.hub import Watcher
 from tokentape.server.config import Limits
 from tokentape.server.protocols.http import HttpLink
-from tokentape.server.stream import HEARTBEAT, farewell
+from tokentape.server.stream import HEARTBEAT
 
 _log = logging.getLogger(__name__)
 
@@ -119,11 +119,11 @@ class DirectStream:
             self._release()
             self._link.end_body()
 
-    def cut(self, error: TokentapeError | None) -> None:
+    def cut(self, error: TokentapeError | None, last: bytes = b"") -> None:
         if not self._open:
             return
-        if isinstance(error, ShuttingDown):
-            self.put(farewell())
+        if last:
+            self.put(last)
         stuck = self._link.paused
         self._release()
         if error is not None and stuck:

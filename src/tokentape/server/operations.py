@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Literal, TypeVar
 
 import msgspec
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from tokentape.core.errors import TokentapeError
 from tokentape.server.auth import Gate
 from tokentape.server.limits import check_connection, read_json
 from tokentape.server.query import read_query
@@ -56,7 +58,7 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """One method on one path. Errors are problem documents everywhere, and so are not listed."""
+    """One method on one path. Errors are problem documents where `refuse` says nothing else, and are not listed."""
 
     method: Literal["GET", "POST", "DELETE"]
     path: str
@@ -71,6 +73,8 @@ class Operation:
     """Request headers that it heeds, with what they are for."""
     public: bool = False
     """Answers anybody, also without a key."""
+    refuse: Callable[[Exception], Response] | None = None
+    """What an error becomes, in the way that the clients of another protocol expect; else a problem document."""
 
 
 def answer(value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -88,7 +92,13 @@ def routes_of(operations: Sequence[Operation]) -> list[Route]:
 
 def _route(path: str, methods: Mapping[str, Operation]) -> Route:
     async def endpoint(request: Request) -> Response:
-        return await _carry_out(methods["GET" if request.method == "HEAD" else request.method], request)
+        operation = methods["GET" if request.method == "HEAD" else request.method]
+        try:
+            return await _carry_out(operation, request)
+        except (TokentapeError, HTTPException) as error:
+            if operation.refuse is None:
+                raise
+            return operation.refuse(error)
 
     return Route(path, endpoint, methods=list(methods), name=path)
 

@@ -13,10 +13,10 @@ from typing import Final
 
 from starlette.types import Message, Send
 
-from tokentape.core.errors import ShuttingDown, TokentapeError
+from tokentape.core.errors import TokentapeError
 from tokentape.hub import Watcher
 from tokentape.server.config import Limits
-from tokentape.server.stream import HEARTBEAT, farewell
+from tokentape.server.stream import HEARTBEAT
 from tokentape.server.transport import Connection
 
 _log = logging.getLogger(__name__)
@@ -75,10 +75,10 @@ class PumpedStream:
         """Everything was written: the response is whole."""
         self._end(_Ending.FINISH)
 
-    def cut(self, error: TokentapeError | None) -> None:
+    def cut(self, error: TokentapeError | None, last: bytes = b"") -> None:
         """The response will not be whole. Without an error its connection is lost already."""
-        if isinstance(error, ShuttingDown):
-            self.put(farewell())
+        if last:
+            self.put(last)
         self._end(_Ending.CUT)
         if error is not None and self._connection.paused:
             # A client that takes nothing now is not waited for.

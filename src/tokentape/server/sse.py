@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from socket import socket
 from typing import Any, Final
 
@@ -11,10 +11,10 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from tokentape.core.cursor import Cursor
-from tokentape.core.errors import TokentapeError
+from tokentape.core.errors import ShuttingDown, TokentapeError
 from tokentape.core.resume import Ready
 from tokentape.dialects import native
-from tokentape.dialects.base import Dialect
+from tokentape.dialects.base import SseDialect
 from tokentape.dialects.native import Block
 from tokentape.hub import Outlet, Payload, View, Watcher
 from tokentape.hub.channels import RUN_STREAMS
@@ -25,7 +25,7 @@ from tokentape.server.protocols.http import HttpLink
 from tokentape.server.pump import PumpedStream
 from tokentape.server.query import read_query
 from tokentape.server.services import Services
-from tokentape.server.stream import Stream, Unsent
+from tokentape.server.stream import Stream, Unsent, pause_ms
 from tokentape.server.transport import connection_of, link_of
 from tokentape.server.watching import ViewQuery, Watch, dialect_of, is_over, position_of, watch_of
 
@@ -52,7 +52,9 @@ class SseOutlet:
         return self.stream.writable
 
     def ready(self, watcher: Watcher, ready: Ready) -> None:
-        self.stream.put(watcher.view.dialect.ready(watcher.view.label, ready))
+        announcement = watcher.view.dialect.ready(watcher.view.label, ready)
+        if announcement:
+            self.stream.put(announcement)
 
     def write(self, watcher: Watcher, payload: Payload) -> None:  # noqa: ARG002 - there is only one
         self.stream.write(payload.content)
@@ -63,8 +65,8 @@ class SseOutlet:
     def finish(self, watcher: Watcher) -> None:  # noqa: ARG002 - as above
         self.stream.finish()
 
-    def abort(self, watcher: Watcher, error: TokentapeError | None) -> None:  # noqa: ARG002 - as above
-        self.stream.cut(error)
+    def abort(self, watcher: Watcher, error: TokentapeError | None) -> None:
+        _cut(self.stream, watcher, error)
 
 
 class MultiOutlet:
@@ -113,8 +115,13 @@ class MultiOutlet:
         if self._open == 0:
             self.stream.finish()
 
-    def abort(self, watcher: Watcher, error: TokentapeError | None) -> None:  # noqa: ARG002 - one id resumes all of them
-        self.stream.cut(error)
+    def abort(self, watcher: Watcher, error: TokentapeError | None) -> None:
+        _cut(self.stream, watcher, error)  # one id resumes all of them
+
+
+def _cut(stream: Stream, watcher: Watcher, error: TokentapeError | None) -> None:
+    dialect: SseDialect[Any] = watcher.view.dialect  # type: ignore[assignment]  # there is no other on a response
+    stream.cut(error, dialect.farewell(pause_ms()) if isinstance(error, ShuttingDown) else b"")
 
 
 class SseResponse(Response):
@@ -127,18 +134,21 @@ class SseResponse(Response):
         self,
         services: Services,
         watches: Sequence[Watch],
-        dialect: Dialect[Any],
+        dialect: SseDialect[Any],
         *,
         merge: bool = True,
         headers: Mapping[str, str] | None = None,
+        refuse: Callable[[TokentapeError], Response] = problem,
     ) -> None:
+        """`refuse` says what is wrong, before the first byte, in the way that the client expects."""
         self._services = services
         self._watches = watches
         self._dialect = dialect
         self._merge = merge
+        self._refuse = refuse
         self.status_code = 200
         self.background = None
-        self.init_headers({**HEADERS, **(headers or {})})
+        self.init_headers({**HEADERS, **dialect.headers, **(headers or {})})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] == "HEAD":
@@ -186,14 +196,15 @@ class SseResponse(Response):
                     outlet.add(watcher)
                 over = over and is_over(watch, watcher.ready, closed=watcher.tail.closed)
         except TokentapeError as error:
-            return problem(error)
+            return self._refuse(error)
         return Response(status_code=204) if over else None
 
     async def _watch(self, watch: Watch, outlet: Outlet) -> Watcher:
         place = watch.place
         check_audience(self._services.hub, place.stream, self._services.config.limits)
         view = View(self._dialect, watch.label, run=place.run, merge=self._merge)
-        return await self._services.hub.attach(place.stream, watch.start, view, outlet)
+        begin = place.begin.offset if place.begin is not None else 0
+        return await self._services.hub.attach(place.stream, watch.start, view, outlet, begin=begin)
 
 
 def run_response(services: Services, run_id: str, request: Request) -> Response:

@@ -43,8 +43,11 @@ class Stream(Protocol):
         """Everything was written: the response is whole."""
         ...
 
-    def cut(self, error: TokentapeError | None) -> None:
-        """The response will not be whole. Without an error its connection is lost already."""
+    def cut(self, error: TokentapeError | None, last: bytes = b"") -> None:
+        """The response will not be whole; `last` is what is said before its connection is closed.
+
+        Without an error that is lost already.
+        """
         ...
 
 
@@ -55,7 +58,7 @@ class Unsent:
 
     def __init__(self, watchers: list[Watcher]) -> None:
         self.watchers = watchers
-        self._ended: tuple[TokentapeError | None] | None = None
+        self._ended: tuple[TokentapeError | None, bytes] | None = None
 
     def put(self, data: bytes) -> None:
         raise AssertionError(f"{len(data)} bytes were written before the views were started")
@@ -68,8 +71,8 @@ class Unsent:
     def finish(self) -> None:
         raise AssertionError("the response ended before its views were started")
 
-    def cut(self, error: TokentapeError | None) -> None:
-        self._ended = self._ended or (error,)
+    def cut(self, error: TokentapeError | None, last: bytes = b"") -> None:
+        self._ended = self._ended or (error, last)
 
     def become(self, stream: Stream) -> None:
         """Starts the views on the real one, unless they were cut meanwhile."""
@@ -84,8 +87,3 @@ def pause_ms() -> int:
     """When one client of a server that goes away should come back."""
     low, high = RECONNECT_MS
     return low + secrets.randbelow(high - low)
-
-
-def farewell() -> bytes:
-    """What a server that goes away says last: when to come back."""
-    return b": the server is going away\nretry: %d\n\n" % pause_ms()

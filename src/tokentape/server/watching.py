@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
@@ -12,13 +12,11 @@ from tokentape.core.errors import BadRequest, RunNotFound, StreamNotFound
 from tokentape.core.events import check_stream_name
 from tokentape.core.resume import From, Ready, parse_from
 from tokentape.dialects import native
-from tokentape.dialects.base import Dialect
+from tokentape.dialects.base import SseDialect
+from tokentape.dialects.formats import FORMATS
 from tokentape.hub.channels import RUN_STREAMS
 from tokentape.runs import Place
 from tokentape.server.services import Services
-
-FORMATS: Final[Mapping[str, Dialect[bytes]]] = {native.sse.name: native.sse}
-"""What `?format=` names on every SSE route."""
 
 
 class ViewQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,12 +84,22 @@ def position_of(headers: Mapping[str, str], query: ViewQuery) -> str | None:
     return headers.get("last-event-id") or query.position
 
 
-def dialect_of(query: ViewQuery) -> Dialect[Any]:
+def dialect_of(query: ViewQuery) -> SseDialect[bytes]:
     """The format that was asked for; raises `BadRequest` with those that there are."""
     dialect = FORMATS.get(query.format)
     if dialect is None:
         raise BadRequest(f"{query.format[:40]!r} is not a format. The formats are: {', '.join(FORMATS)}.")
     return dialect
+
+
+def check_telling(dialect: SseDialect[Any], place: Place) -> None:
+    """Raises `BadRequest` when a format tells one run, and this is a channel."""
+    if dialect.of_run and place.run is None:
+        raise BadRequest(
+            f"The format {dialect.name!r} tells one run, and {place.stream[:80]!r} is a channel. Watch a run of it, at "
+            "/v1/runs/{id}/events, or choose a format that tells channels: "
+            f"{', '.join(name for name, known in FORMATS.items() if not known.of_run)}."
+        )
 
 
 def is_over(watch: Watch, ready: Ready, *, closed: bool) -> bool:

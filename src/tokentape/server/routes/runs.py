@@ -5,21 +5,18 @@ from __future__ import annotations
 from typing import Annotated, Any, Final
 
 import msgspec
-from starlette.requests import Request
 from starlette.responses import Response
 
-from tokentape.core.errors import BadRequest
 from tokentape.core.resume import parse_from
 from tokentape.hub.channels import RUN_STREAMS
 from tokentape.runs import RunInfo, RunRequest
 from tokentape.runs.request import OnCrash, State
+from tokentape.server.dropin import idempotency_key, run_headers
 from tokentape.server.operations import Answer, Call, Operation, answer
 from tokentape.server.routes.watch import EVENT_STREAM, RESUME_HEADERS, wants_stream, watch, watching
 from tokentape.server.sse import SseResponse
 from tokentape.server.watching import ViewQuery, WatchQuery, dialect_of, find, position_of, watch_of
 
-MAX_KEY: Final = 200
-"""Characters of an Idempotency-Key."""
 HIDDEN: Final = frozenset({"key", "digest", "queue"})
 """What is known of a run and told to nobody: whoever knows its key could start it again as their own."""
 
@@ -89,26 +86,13 @@ async def _start(call: Call[ViewQuery, RunRequest]) -> Response:
     dialect = dialect_of(query)
     if position is not None:
         parse_from(position)
-    info, new = await call.services.runs.start(call.body, key=_key(call.request))
-    told = {
-        "Location": call.link(f"/v1/runs/{info.id}"),
-        "Tokentape-Run": info.id,
-        "Tokentape-Cursor": info.cursor,
-    }
+    info, new = await call.services.runs.start(call.body, key=idempotency_key(call.request))
+    told = run_headers(call, info)
     if not wants_stream(call.request):
         return answer(_view(call, info), status=201 if new else 200, headers=told)
     label = RUN_STREAMS + info.id
     watch = watch_of(label, call.services.runs.locate(label), position)
     return SseResponse(call.services, [watch], dialect, merge=query.merge, headers=told)
-
-
-def _key(request: Request) -> str | None:
-    key = request.headers.get("idempotency-key")
-    if key is None:
-        return None
-    if not (0 < len(key) <= MAX_KEY and key.isascii() and key.isprintable()):
-        raise BadRequest(f"An Idempotency-Key has 1 to {MAX_KEY} printable ASCII characters.")
-    return key
 
 
 async def _list(call: Call[RunsQuery, None]) -> Response:

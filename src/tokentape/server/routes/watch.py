@@ -17,7 +17,7 @@ from tokentape.server.operations import Answer, Call, Operation, answer
 from tokentape.server.poll import Polled, poll
 from tokentape.server.services import Services
 from tokentape.server.sse import SseResponse
-from tokentape.server.watching import Watch, WatchQuery, dialect_of, find, position_of, watch_of
+from tokentape.server.watching import Watch, WatchQuery, check_telling, dialect_of, find, position_of, watch_of
 
 EVENT_STREAM: Final = "text/event-stream"
 RESUME_HEADERS: Final = {"Last-Event-ID": "Where the client is; wins over `from`. An EventSource sends it by itself."}
@@ -34,6 +34,7 @@ async def watch(call: Call[WatchQuery, None], label: str, place: Place) -> Respo
     """The answer to a request to watch one place."""
     query = call.query
     dialect = dialect_of(query)
+    check_telling(dialect, place)
     what = watch_of(label, place, position_of(call.request.headers, query))
     if query.wait is not None or _wants_json(call.request):
         return answer(await poll(call.services, what, merge=query.merge, wait=query.wait or 0))

@@ -24,7 +24,8 @@ from tokentape.core.messages import (
 )
 from tokentape.hub import channels
 from tokentape.runs import RunInfo, RunRequest
-from tokentape.server.routes.runs import HIDDEN, MAX_KEY
+from tokentape.server.dropin import MAX_KEY
+from tokentape.server.routes.runs import HIDDEN
 from tokentape.server.services import Services
 from tokentape.server.websocket.attendance import Attendance, Members
 from tokentape.server.websocket.subscriptions import Subscriptions
