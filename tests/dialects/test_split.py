@@ -50,7 +50,8 @@ def test_a_client_has_what_was_recorded(dialect: SseDialect[bytes], entries: lis
     assert read.text == text
     assert read.reasoning in (None, reasoning)
     assert read.calls is None or read.calls == calls
-    assert (read.error is not None) == (error is not None)
+    if entries[-1].event.data["reason"] != "interrupted":  # for which a format may have no word but an error
+        assert (read.error is not None) == (error is not None)
     assert read.ended
 
 

@@ -11,6 +11,7 @@ from tokentape.hub.channels import RUN_STREAMS, check_channel
 
 MAX_METADATA: Final = 16_384
 """Bytes of a run's `metadata`, which is kept with the run and shown in lists."""
+MAX_MESSAGE_ID: Final = 200
 
 PARAMETERS: Final = (
     "temperature", "top_p", "max_tokens", "stop", "seed", "tools", "tool_choice", "parallel_tool_calls",
@@ -39,6 +40,8 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     on_crash: OnCrash = "interrupt"
     """What becomes of the run when the process dies that executes it."""
     metadata: dict[str, Any] = {}
+    message_id: str = ""
+    """Of the message that the answer is, or goes on with, where the caller names it."""
     replaces: str | None = None
     simulated: dict[str, Any] = {}
     temperature: float | None = None
@@ -74,6 +77,8 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             check_channel(self.channel)
         if isinstance(self.on_no_watchers, StopAfter) and not 0 <= self.on_no_watchers.stop_after <= 86_400:
             raise BadRequest("`on_no_watchers.stop_after` is seconds, from 0 to 86400.")
+        if len(self.message_id) > MAX_MESSAGE_ID:
+            raise BadRequest(f"`message_id` has {MAX_MESSAGE_ID} characters at most.")
         if len(msgspec.json.encode(self.metadata)) > MAX_METADATA:
             raise BadRequest(f"`metadata` is larger than {MAX_METADATA} bytes of JSON.")
         return self
@@ -99,6 +104,8 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     usage: dict[str, Any] | None = None
     error: dict[str, Any] | None = None
     metadata: dict[str, Any] = {}
+    message_id: str = ""
+    """Where the caller named it; else it is made of the run's id."""
     replaces: str | None = None
     on_crash: OnCrash = "interrupt"
     attempt: int = 1

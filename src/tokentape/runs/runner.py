@@ -150,7 +150,8 @@ class Runner:
         self.info = msgspec.structs.replace(
             self.info, state="running", provider=provider, started_at=self._milliseconds()
         )
-        start = {"message_id": f"m_{self.info.id[2:]}", "model": self.info.model, "provider": provider}
+        message_id = self.info.message_id or f"m_{self.info.id[2:]}"
+        start = {"message_id": message_id, "model": self.info.model, "provider": provider}
         if self.info.replaces is not None:
             start["replaces"] = self.info.replaces
         if self._again:

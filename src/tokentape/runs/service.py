@@ -165,6 +165,7 @@ class Runs:
             model=attempts[0].name,
             created_at=int(self._now() * 1000),
             metadata=request.metadata,
+            message_id=request.message_id,
             replaces=request.replaces,
             on_crash=request.on_crash,
             queue=queue,
@@ -286,6 +287,13 @@ class Runs:
         if runner is not None and runner.info.end:
             return runner.info
         return self._registry.index.get(run_id)
+
+    async def active(self, name: str, value: str) -> list[RunInfo]:
+        """Runs with this in their `metadata` that have not ended, wherever they were started, the newest first."""
+        await self._registry.catch_up()
+        found = [info for info in self._registry.index.unfinished() if info.metadata.get(name) == value]
+        # One whose end is on its stream already has ended, to whoever watches it.
+        return [info for info in reversed(found) if not self.get(info.id).end]
 
     def position(self, info: RunInfo) -> int | None:
         """How many runs stand before one that waits; None for one that does not."""

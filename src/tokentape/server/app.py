@@ -15,7 +15,7 @@ from tokentape.server.logs import AccessLog
 from tokentape.server.openapi import describe
 from tokentape.server.operations import Operation, routes_of
 from tokentape.server.problems import Boundary, on_error, on_http_error
-from tokentape.server.routes import channels, runs, streams, system, watch
+from tokentape.server.routes import ai_sdk, anthropic, channels, runs, streams, system, watch
 from tokentape.server.routes.page import page_routes
 from tokentape.server.services import Services
 from tokentape.server.websocket.routes import websocket_routes
@@ -26,6 +26,8 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *watch.OPERATIONS,
     *streams.OPERATIONS,
     *system.OPERATIONS,
+    *anthropic.OPERATIONS,
+    *ai_sdk.OPERATIONS,
 )
 EXPOSED_HEADERS: Final = ("Location", "Retry-After", "Tokentape-Run", "Tokentape-Cursor")
 ALLOWED_HEADERS: Final = ("Authorization", "Cache-Control", "Idempotency-Key", "Last-Event-ID")

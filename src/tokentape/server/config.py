@@ -125,6 +125,13 @@ class Cors(_Section, frozen=True, kw_only=True):
                 )
 
 
+class AiSdk(_Section, frozen=True, kw_only=True):
+    """The routes of the Vercel AI SDK."""
+
+    version: Literal["5", "6", "7"] = "7"
+    """Spoken to a chat whose address names none: the SDK does not say which it is."""
+
+
 class Log(_Section, frozen=True, kw_only=True):
     """What is written to stderr."""
 
@@ -156,6 +163,7 @@ class ServerConfig(_Section, frozen=True, kw_only=True):
     retention: RetentionConfig = RetentionConfig()
     auth: Auth = Auth()
     cors: Cors = Cors()
+    ai_sdk: AiSdk = AiSdk()
     log: Log = Log()
     providers: CatalogConfig = CatalogConfig()
 

@@ -48,6 +48,8 @@ class RunAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     usage: dict[str, Any] | None = None
     error: dict[str, Any] | None = None
     metadata: dict[str, Any] = {}
+    message_id: str = ""
+    """Where the caller named it."""
     replaces: str | None = None
     on_crash: OnCrash = "interrupt"
     attempt: int = 1
