@@ -1,8 +1,9 @@
 """Reads what a chat of the AI SDK sends: UI messages with parts, as fields of a run.
 
-Pure. The turns of an assistant are taken apart where its steps are, as the SDK's own `convertToModelMessages` does: what
-was said and called, then the results. A call without a result is left out, since no model takes one: it was stopped, or
-nobody has carried it out. So are reasoning (models want their own signatures with it), sources and `data-*` parts.
+Pure. The turns of an assistant are taken apart where its steps are, as the SDK's own `convertToModelMessages` does:
+what was said and called, then the results. A call without a result is left out, since no model takes one: it was
+stopped, or nobody has carried it out. So are reasoning (models want their own signatures with it), sources and `data-*`
+parts.
 
 Source: the SDK's `UIMessage` and `HttpChatTransport`, versions 5 to 7.
 """

@@ -88,7 +88,9 @@ def _tools(body: MessagesBody) -> dict[str, Any]:
         case {"type": "tool", "name": str(name)}:
             fields["tool_choice"] = {"type": "function", "function": {"name": name}}
         case _:
-            raise BadRequest("tool_choice: its type is 'auto', 'any', 'none', or 'tool' with a name.", path="tool_choice")
+            raise BadRequest(
+                "tool_choice: its type is 'auto', 'any', 'none', or 'tool' with a name.", path="tool_choice"
+            )
     if body.tool_choice.get("disable_parallel_tool_use"):
         fields["parallel_tool_calls"] = False
     return fields

@@ -1,8 +1,4 @@
-"""The routes that a chat of the Vercel AI SDK uses (`useChat`): send, resume, stop.
-
-Which run answers a chat is kept in the run's own `metadata`, which every instance knows (`Runs.active`): so there is no
-second record that could disagree with the first, and a chat is found as soon as its run is. Of several the newest counts.
-"""
+"""The routes that a chat of the Vercel AI SDK uses (`useChat`): send, resume, stop."""
 
 from __future__ import annotations
 
@@ -15,13 +11,11 @@ from starlette.responses import PlainTextResponse, Response
 from tokentape.core.errors import BadRequest, TokentapeError
 from tokentape.dialects import ai_sdk
 from tokentape.dialects.ai_sdk import AiSdkSse
-from tokentape.dialects.ai_sdk_request import CHAT, chat_id, run_fields
-from tokentape.runs import RunInfo
 from tokentape.server import dropin
+from tokentape.server.chats import active, fields_of, stop
 from tokentape.server.operations import Answer, Call, Operation, answer
 from tokentape.server.problems import HTTP_CODES, problem
 from tokentape.server.routes.watch import EVENT_STREAM
-from tokentape.server.services import Services
 
 PATHS: Final = ("/api/chat", "/api/{version}/chat")
 """With the version in its path an address can be extended, as older builds do without looking for a query."""
@@ -64,15 +58,6 @@ def _dialect(call: Call[VersionQuery, Any]) -> AiSdkSse:
     return dialect
 
 
-def fields_of(body: dict[str, Any]) -> dict[str, Any]:
-    """What a chat asks for, as fields of a run; raises `BadRequest`."""
-    own = dropin.own_fields(body)
-    metadata = own.get("metadata") or {}
-    if not isinstance(metadata, dict):
-        raise BadRequest("`tokentape.metadata` is an object.")
-    return {**run_fields(body), **own, "metadata": {**metadata, CHAT: chat_id(body)}}
-
-
 async def _send(call: Call[VersionQuery, dict[str, Any]]) -> Response:
     dialect = _dialect(call)
     info, _ = await dropin.begin(call, fields_of(call.body))
@@ -88,17 +73,8 @@ async def _resume(call: Call[VersionQuery, None]) -> Response:
     return dropin.stream(call, info, dialect, refuse=refuse)
 
 
-async def active(services: Services, chat: str) -> RunInfo | None:
-    """The run that answers a chat now."""
-    found = await services.runs.active(CHAT, chat)
-    return found[0] if found else None
-
-
 async def _stop(call: Call[VersionQuery, None]) -> Response:
-    found = await call.services.runs.active(CHAT, call.path("chat"))
-    for info in found:
-        await call.services.runs.stop(info.id)
-    return answer(Stopped([info.id for info in found]))
+    return answer(Stopped(await stop(call.services, call.path("chat"))))
 
 
 _STREAM: Final = Answer(description="A UI message stream", media=EVENT_STREAM)
