@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -65,3 +66,46 @@ async def script(path: Path, *arguments: object, env: Mapping[str, str] | None =
         if process.returncode is None:
             process.kill()
         await process.communicate()
+
+
+class Calls:
+    """A script that answers each order `{call, …}` with `{call, …}`: any number may be under way at once."""
+
+    def __init__(self, node: NodeScript) -> None:
+        self._node = node
+        self._calls: dict[int, asyncio.Future[Any]] = {}
+        self._numbers = itertools.count()
+        self._listening = asyncio.create_task(self._listen())
+
+    async def call(self, **order: Any) -> Any:
+        """The answer to an order."""
+        number = next(self._numbers)
+        future = self._calls[number] = asyncio.get_running_loop().create_future()
+        await self._node.tell({"call": number, **order})
+        async with asyncio.timeout(60):
+            return await future
+
+    async def _listen(self) -> None:
+        try:
+            while True:
+                answer = await self._node.line(seconds=600)
+                self._calls.pop(answer.pop("call")).set_result(answer)
+        except AssertionError as ended:
+            for future in self._calls.values():
+                future.set_exception(ended)
+
+    async def aclose(self) -> None:
+        self._listening.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._listening
+
+
+@asynccontextmanager
+async def calling(path: Path) -> AsyncIterator[Calls]:
+    """Runs a script that is told what to do by orders."""
+    async with script(path) as node:
+        calls = Calls(node)
+        try:
+            yield calls
+        finally:
+            await calls.aclose()

@@ -135,9 +135,8 @@ async def test_events_are_fanned_out_without_a_task_and_a_publisher_without_more
             seen |= {task.get_coro().__qualname__ for task in asyncio.all_tasks()}
             await asyncio.sleep(0)
     await peer.ask("ping")
-    assert {name for name in seen if name.startswith(("Connection.", "Conversation.", "DirectWire.", "Subscriptions."))} == {
-        "Conversation._work"
-    }
+    ours = ("Connection.", "Conversation.", "DirectWire.", "Subscriptions.")
+    assert {name for name in seen if name.startswith(ours)} == {"Conversation._work"}
 
 
 async def test_nothing_is_left_after_many_connections(rig):
