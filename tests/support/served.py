@@ -59,12 +59,12 @@ class Served:
 
 
 @asynccontextmanager
-async def composed() -> AsyncIterator[tuple[Tape, str]]:
-    """A tape in memory, and the address at which it is served from this process."""
+async def composed(store: str = "memory://") -> AsyncIterator[tuple[Tape, str]]:
+    """A tape, and the address at which it is served from this process."""
     config = load_config(None, {}, {"port": 0})
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     stop = asyncio.Event()
-    async with Tape("memory://", config=config) as tape:
+    async with Tape(store, config=config) as tape:
         serving = asyncio.create_task(
             serve(tape.app, config, drain=lambda: tape.drain(0), on_ready=ready.set_result, stop=stop)
         )

@@ -6,6 +6,8 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 from ai_sdk_chats import Gate, answer, parts, record, text, told
+from redis_server import RedisServer
+from served import composed
 
 from tokentape.cli.relay import Relay
 
@@ -50,7 +52,7 @@ async def test_an_answer_is_shown_with_its_reasoning_and_its_calls(chats, tape, 
     assert (call["state"], call["input"]) == ("input-available", {"city": "example"})
     assert answer(seen)["id"] == f"m_{run.id[2:]}"
     [end] = seen["finished"]
-    assert not (end["isAbort"] or end["isDisconnect"] or end["isError"])
+    assert not any(end[flag] for flag in ("isAbort", "isDisconnect", "isError"))
     # Version 5 had no member for it to begin with, and refused what it did not know.
     assert end.get("finishReason") == (None if kind == "5" else "tool-calls")
 
@@ -206,3 +208,24 @@ async def test_what_is_void_is_taken_back_where_that_can_be_said(chats, tape, ur
         assert "begun again" in seen["error"]["message"]
     async for _ in tape.read(run.stream):
         pass
+
+
+async def test_a_chat_is_found_through_any_instance(chats, tmp_path):
+    """Two servers that share nothing but Redis: one answers, and the other is asked after a reload, and to stop."""
+    with RedisServer(tmp_path) as redis:
+        async with composed(store=redis.url) as (one, first), composed(store=redis.url) as (_, second):
+            chat = await chats.open(first, "7", "c", body=simulated(rate=50, tokens=2000))
+            sent = asyncio.create_task(chat.call("send", text="Talk"))
+            await chat.call("until", characters=10)
+            others = [await chats.open(second, kind, "c") for kind in ("6", "7-socket")]
+            resumed = [asyncio.create_task(other.call("resume")) for other in others]
+            for other in others:
+                await other.call("until", characters=10)
+            status, body = await posted(f"{second}api/chat/c/stop")
+            seen = await asyncio.gather(sent, *resumed)
+            run = await only(one, "c")
+            assert (status, run.reason) == (200, "stopped")
+            assert run.id in body
+            whole = await told(one, run.id)
+    assert [text(each) for each in seen] == [whole] * 3
+    assert len({answer(each)["id"] for each in seen}) == 1
