@@ -59,9 +59,9 @@ class Served:
 
 
 @asynccontextmanager
-async def composed(store: str = "memory://") -> AsyncIterator[tuple[Tape, str]]:
+async def composed(store: str = "memory://", *, toml: bytes | None = None) -> AsyncIterator[tuple[Tape, str]]:
     """A tape, and the address at which it is served from this process."""
-    config = load_config(None, {}, {"port": 0})
+    config = load_config(toml, {}, {"port": 0})
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     stop = asyncio.Event()
     async with Tape(store, config=config) as tape:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 from ai_sdk_chats import KINDS, Chats, chatting
+from client_examples import QUICK
 from served import composed
 
 from tokentape.tape import Tape
@@ -20,7 +21,7 @@ async def chats() -> AsyncIterator[Chats]:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def server() -> AsyncIterator[tuple[Tape, str]]:
-    async with composed() as served:
+    async with composed(toml=QUICK) as served:
         yield served
 
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 from anthropic import AsyncAnthropic
+from client_examples import QUICK
 from node import CLIENTS, Calls, calling
 from served import composed
 
@@ -21,7 +22,7 @@ async def node() -> AsyncIterator[Calls]:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def messages_server() -> AsyncIterator[tuple[Tape, str]]:
-    async with composed() as served:
+    async with composed(toml=QUICK) as served:
         yield served
 
 
