@@ -176,6 +176,8 @@ def _result(block: Mapping[str, Any]) -> str | list[dict[str, Any]]:
     content = block.get("content") or ""
     if isinstance(content, str):
         return content
+    if not isinstance(content, list):
+        raise BadRequest("messages: the content of a tool_result is text, or a list of blocks.", path="messages")
     return _content([part for inner in content for part in _parts(inner)])
 
 
