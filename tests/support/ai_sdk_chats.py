@@ -99,3 +99,10 @@ async def told(tape: Tape, run: str, kind: str = "token") -> str:
     """What is on the tape."""
     found = [item.event.data async for item in tape.read(f"runs/{run}") if item.event.type == kind]
     return "".join(found)
+
+
+async def watched_by(tape: Tape, stream: str, count: int) -> None:
+    """Waits until so many watch a stream."""
+    async with asyncio.timeout(60):
+        while tape.hub.audience(stream) < count:  # noqa: ASYNC110 - nobody is told
+            await asyncio.sleep(0.01)

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
-from ai_sdk_chats import Gate, answer, parts, record, text, told
+from ai_sdk_chats import Gate, answer, parts, record, text, told, watched_by
 from redis_server import RedisServer
 from served import composed
 
@@ -166,18 +166,25 @@ async def test_closing_the_stream_stops_nothing(chats, tape, url, kind, chat_id)
 
 async def test_a_cut_is_an_error_and_the_rest_comes_by_resuming(chats, tape, url, kind, chat_id):
     async with Relay("127.0.0.1", urlsplit(url).port) as relay:
-        chat = await chats.open(f"http://127.0.0.1:{relay.port}/", kind, chat_id, body=simulated(rate=100, tokens=150))
+        chat = await chats.open(f"http://127.0.0.1:{relay.port}/", kind, chat_id, body=simulated(rate=100, tokens=9000))
         sent = asyncio.create_task(chat.call("send", text="Talk"))
         await chat.call("until", characters=10)
         relay.cut()
         broken = await sent
         assert broken["status"] == "error"
         assert broken["finished"][-1]["isError"]
+        # Over a WebSocket the SDK knows it for what it is; what Node.js says of a broken `fetch` it does not.
+        assert broken["finished"][-1]["isDisconnect"] == (kind == "7-socket")
         # The same object again, one after a reload (which has only the user's turn), and one in a second tab.
         reloaded = await chats.open(url, kind, chat_id, messages=broken["messages"][:1])
         second = await chats.open(url, kind, chat_id, messages=broken["messages"][:1])
-        seen = await asyncio.gather(*(one.call("resume") for one in (chat, reloaded, second)))
-    run = await only(tape, chat_id)
+        resumed = [asyncio.create_task(one.call("resume")) for one in (chat, reloaded, second)]
+        run = await only(tape, chat_id)
+        for one in (reloaded, second):
+            await one.call("until", characters=len(text(broken)) + 10)
+        await watched_by(tape, run.stream, 3)
+        await tape.run(run.id).stop()
+        seen = await asyncio.gather(*resumed)
     whole = await told(tape, run.id)
     for each in seen:
         assert each["status"] == "ready"

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from ai_sdk_chats import Gate, record
+from ai_sdk_chats import Gate, record, watched_by
 from client_examples import EXAMPLES, MAX_CHANGED, changed, run_node
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -30,8 +30,6 @@ async def test_little_changes_and_a_chat_is_answered_or_resumed(tape, url, tmp_p
         folder = tmp_path / version
         folder.mkdir()
         watching.append(asyncio.create_task(run_node(AFTER, folder, {"ai": f"ai{version}"}, env)))
-    async with asyncio.timeout(60):
-        while tape.hub.audience(run.stream) < len(watching):  # noqa: ASYNC110 - nobody is told
-            await asyncio.sleep(0.01)
+    await watched_by(tape, run.stream, len(watching))
     gate.open()
     assert await asyncio.gather(*watching) == ["as it is written\n"] * 3

@@ -49,6 +49,10 @@ def text(message: dict) -> str:
     return "".join(block["text"] for block in message["content"] if block["type"] == "text")
 
 
+def shown(events: list[dict]) -> str:
+    return "".join(event["delta"]["text"] for event in events if event["type"] == "content_block_delta")
+
+
 async def check_whole(tape, message: dict) -> None:
     """It is what is on the tape, with its thinking and its call."""
     run = message["id"].removeprefix("msg_")
@@ -138,7 +142,7 @@ async def test_what_is_refused_has_the_type_that_the_api_has(python, node, url):
 async def test_a_cut_is_an_error_and_the_message_can_be_had_again(python, node, tape, url):
     async with Relay("127.0.0.1", urlsplit(url).port) as relay:
         cut_url = f"http://127.0.0.1:{relay.port}"
-        request = asked(rate=100, tokens=120)
+        request = asked(rate=100, tokens=9000)
         sent = asyncio.create_task(node.call(op="stream", name="cut", baseURL=cut_url, request=request))
         async with (
             anthropic.AsyncAnthropic(api_key="key", base_url=cut_url, max_retries=0) as client,
@@ -152,6 +156,7 @@ async def test_a_cut_is_an_error_and_the_message_can_be_had_again(python, node, 
             with pytest.raises(httpx2.TransportError):
                 seen += "".join([piece async for piece in pieces])
         assert (await sent)["error"]["kind"] in ("TypeError", "APIConnectionError", "AnthropicError")
+    await tape.run(run).stop()
     # From the start, by two at once, one of them by the id of the message.
     again, others = await asyncio.gather(
         node.call(op="again", baseURL=url, id=f"msg_{run}"), node.call(op="again", baseURL=url, id=run)
@@ -159,19 +164,25 @@ async def test_a_cut_is_an_error_and_the_message_can_be_had_again(python, node, 
     whole = await told(tape, run)
     assert whole.startswith(seen)
     for each in (again, others):
-        deltas = [event["delta"] for event in each["events"] if event["type"] == "content_block_delta"]
-        assert "".join(delta["text"] for delta in deltas) == whole
+        assert shown(each["events"]) == whole
         assert each["events"][-1]["type"] == "message_stop"
 
 
-async def test_stop_ends_the_message_for_all(python, tape, url):
+async def test_stop_ends_the_message_for_all(python, node, tape, url):
     async with python.messages.stream(**for_python(asked(rate=50, tokens=2000))) as stream:
         pieces = aiter(stream.text_stream)
         await anext(pieces)
         run = stream.response.headers["tokentape-run"]
+        other = asyncio.create_task(node.call(op="again", baseURL=url, id=run))
+        async with asyncio.timeout(60):
+            while tape.hub.audience(f"runs/{run}") < 2:  # noqa: ASYNC110 - nobody is told
+                await asyncio.sleep(0.01)
         async with aiohttp.ClientSession() as session, session.post(f"{url}/v1/messages/msg_{run}/stop") as response:
             stopped = await response.json()
         message = await stream.get_final_message()
+    events = (await other)["events"]
+    assert events[-1]["type"] == "message_stop"
+    assert shown(events) == await told(tape, run)
     assert text(message.model_dump()) == text(stopped) == await told(tape, run)
     assert message.stop_reason == stopped["stop_reason"] == "end_turn"
     assert (await tape.runs.find(run)).reason == "stopped"
