@@ -27,15 +27,16 @@ def outcome(gate: Gate, scope: dict) -> type[TokentapeError] | None:
     return None
 
 
-async def test_with_keys_everything_under_v1_needs_one():
+async def test_with_keys_everything_needs_one():
     async with running_server(auth__api_keys=["sk-one", "sk-two"]) as rig:
         for route in rig.app.routes:
             path = getattr(route, "path", "")
-            if not path.startswith("/v1") or not getattr(route, "methods", None):
+            if not path.startswith(("/v1", "/api")) or not getattr(route, "methods", None):
                 continue
             for method in route.methods - {"HEAD"}:
                 reply = await rig.ask(method, path.replace("{name:path}", "x").replace("{id}", "x"))
-                assert (reply.status, reply.json["code"]) == (401, "unauthorized"), path
+                # What it says is in the words of whoever is meant to come there.
+                assert reply.status == 401, path
                 assert reply.headers["www-authenticate"] == "Bearer"
         for path in PUBLIC:
             assert (await rig.ask("GET", path)).status == 200
