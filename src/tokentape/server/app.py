@@ -28,7 +28,8 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *system.OPERATIONS,
 )
 EXPOSED_HEADERS: Final = ("Location", "Retry-After", "Tokentape-Run", "Tokentape-Cursor")
-ALLOWED_HEADERS: Final = ("Authorization", "Cache-Control", "Idempotency-Key", "Last-Event-ID")
+ALLOWED_HEADERS: Final = ("*",)
+"""SDKs send many of their own; it is the origin that is let in or not."""
 
 
 def create_app(services: Services) -> Starlette:
