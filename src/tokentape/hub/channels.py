@@ -19,7 +19,7 @@ from tokentape.core.transcript import Message, Transcript
 from tokentape.hub.hub import Hub
 from tokentape.hub.members import Change
 from tokentape.hub.presence import Roster
-from tokentape.stores.base import Append, Member, Retention, StreamConfig, StreamInfo
+from tokentape.stores.base import Append, Appended, Member, Retention, StreamConfig, StreamInfo
 
 MAX_EVENT: Final = 262_144
 """Bytes of one published event: the same as a page of the store, so that any event fits into one write."""
@@ -106,14 +106,25 @@ class Channels:
         stored = [(publish, event) for publish, event in made if publish.persist]
         cursor = None
         if stored:
-            keys = [f"id:{publish.id}" if publish.id is not None else None for publish, _ in stored]
-            item = Append(stream=name, keys=keys if any(keys) else None)
-            appended = await self._hub.append(item, [event for _, event in stored])
+            appended = await self._record(Append(stream=name), stored)
             cursor = Cursor(appended.epoch, appended.offsets[-1])
         for publish, event in made:
             if not publish.persist:
                 self._hub.broadcast(name, event)
         return cursor
+
+    async def append(self, item: Append, events: Sequence[Publish]) -> Appended:
+        """Records a list of events as one atomic step, under the conditions of `item`: its producer, sequence and epoch.
+
+        `item.stream` is a channel that is there; `item.records` and `item.keys` are set here.
+        """
+        at = int(self._now() * 1000)
+        return await self._record(item, [(publish, self._event(publish, at)) for publish in events])
+
+    async def _record(self, item: Append, made: Sequence[tuple[Publish, Event]]) -> Appended:
+        keys = [f"id:{publish.id}" if publish.id is not None else None for publish, _ in made]
+        item.keys = keys if any(keys) else None
+        return await self._hub.append(item, [event for _, event in made])
 
     @staticmethod
     def _event(publish: Publish, at: int) -> Event:

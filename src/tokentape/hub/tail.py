@@ -51,7 +51,7 @@ class Delivery:
         self._entries = entries
         self._parts: dict[int, Payload] | None = None
         if entries is not None:
-            self.payload = view.encode(epoch, entries, last=last, merged=False, closed=closed)
+            self.payload = view.encode(epoch, entries, last=last, merged=False, closed=closed, current=True)
 
     def part(self, after: int) -> Payload:
         """The rest of the payload, for those who joined in between and have everything up to `after`."""
@@ -63,7 +63,7 @@ class Delivery:
         part = self._parts.get(after)
         if part is None:
             rest = [entry for entry in entries if entry.offset > after]
-            part = self._view.encode(self._epoch, rest, last=whole.last, merged=False, closed=whole.ended)
+            part = self._view.encode(self._epoch, rest, last=whole.last, merged=False, closed=whole.ended, current=True)
             self._parts[after] = part
         return part
 
@@ -181,7 +181,7 @@ class Tail:
             return None
         last = entries[-1].offset if entries else max(after, self.head)
         closed = self.closed and last == self.head
-        made = view.encode(self.epoch, entries, last=last, merged=merged, closed=closed)
+        made = view.encode(self.epoch, entries, last=last, merged=merged, closed=closed, current=last == self.head)
         self._payloads.put(key, made, head=self.head)
         return made
 
