@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from tokentape.core.cursor import Cursor
-from tokentape.core.errors import BadRequest, CursorGone, InvalidEvent, TooLarge
+from tokentape.core.errors import BadRequest, CursorGone, InvalidEvent, StreamExists, TooLarge
 from tokentape.core.events import Event, check_stream_name, check_type, encode_event
 from tokentape.core.merge import Entry, entries
 from tokentape.core.transcript import Message, Transcript
@@ -32,6 +32,8 @@ MESSAGE_WINDOW: Final = 20_000
 """Events looked at for one page of whole messages, and after it for the rest of those that began there."""
 MAX_MEMBER: Final = 8_192
 """Bytes of a member's data."""
+CHANNEL: Final = "channel"
+"""The attribute `kind` of channels."""
 RUN_STREAMS: Final = "runs/"
 """Prefix of the streams that belong to one run each."""
 _WITHOUT_PRESENCE: Final = (RUN_STREAMS, "$")
@@ -80,7 +82,7 @@ class Channels:
         roster: Roster | None = None,
     ) -> None:
         self._hub = hub
-        self._config = StreamConfig(retention=retention, attributes={"kind": "channel"})
+        self._config = StreamConfig(retention=retention, attributes={"kind": CHANNEL})
         self._now = now
         self.roster = roster or Roster(hub, instance=f"i_{secrets.token_hex(8)}", now=now)
         """Who is present, on channels and elsewhere, over all processes of the store."""
@@ -90,7 +92,13 @@ class Channels:
     async def ensure(self, name: str) -> StreamInfo:
         """The channel, created when it is not there."""
         check_channel(name)
-        info, _ = await self._hub.store.create(name, self._config)
+        try:
+            info, _ = await self._hub.store.create(name, self._config)
+        except StreamExists:
+            # Made otherwise, such as by a fork, it is a channel all the same.
+            info = await self._hub.store.info(name)
+            if info.config.attributes.get("kind") != CHANNEL:
+                raise
         return info
 
     async def publish(self, name: str, events: Sequence[Publish]) -> Cursor | None:

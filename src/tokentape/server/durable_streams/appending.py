@@ -6,6 +6,7 @@ it at once.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -74,12 +75,9 @@ async def append(services: Services, source: Source, content: Content) -> Outcom
         close=content.closes,
     )
     try:
-        if source.own:
-            appended = await services.hub.append_raw(item)
-        else:
-            if content.closes:
-                raise Forbidden(f"{source.name!r} is a channel, which stays open.")
-            appended = await services.channels.append(item, _events(records))
+        if content.closes and not source.own:
+            raise Forbidden(f"{source.name!r} is a channel, which stays open.")
+        appended = await record(services, item, own=source.own)
     except CursorGone:
         raise StreamNotFound(f"Stream {source.name!r} was made anew in this moment.") from None
     return _outcome(source, content, appended)
@@ -105,7 +103,15 @@ def _records(source: Source, content: Content) -> list[bytes]:
     return found
 
 
-def _events(records: list[bytes]) -> list[Publish]:
+async def record(services: Services, item: Append, *, own: bool) -> Appended:
+    """Has an append done, so that whoever watches sees it; on what was not made here, its records are events."""
+    if own:
+        return await services.hub.append_raw(item)
+    return await services.channels.append(item, events_of(item.records))
+
+
+def events_of(records: Sequence[bytes]) -> list[Publish]:
+    """Records as events to publish; raises `BadRequest`."""
     if len(records) > MAX_PUBLISH:
         raise BadRequest(f"{len(records)} events in one publish; send {MAX_PUBLISH} at most.")
     try:

@@ -24,6 +24,9 @@ from tokentape.core.errors import (
     TokentapeError,
 )
 from tokentape.dialects.durable import Position, essence, form_of
+from tokentape.hub.channels import CHANNEL
+from tokentape.runs import Place
+from tokentape.server.durable_streams.appending import events_of, record
 from tokentape.server.durable_streams.forks import Forks
 from tokentape.server.durable_streams.headers import (
     DEFAULT_TYPE,
@@ -36,7 +39,6 @@ from tokentape.server.durable_streams.headers import (
 )
 from tokentape.server.durable_streams.source import BEGINS, FORK, KIND, Source, check_name, is_whole, open_source
 from tokentape.server.services import Services
-from tokentape.runs import Place
 from tokentape.stores.base import Append, Producer, Retention, StreamConfig, StreamInfo
 
 ROUTE: Final = "/v1/stream/"
@@ -85,6 +87,8 @@ async def create(services: Services, wanted: Wanted, *, root: str) -> tuple[Sour
     branch = await _branch(services, wanted, root) if wanted.fork is not None else None
     kind = _content_type(wanted, branch)
     first = _first_records(kind, wanted.content)
+    if branch is not None and not branch.source.own:
+        events_of(first)
     config = StreamConfig(
         content_type=kind,
         retention=_retention(services, wanted.expiry, branch),
@@ -96,9 +100,8 @@ async def create(services: Services, wanted: Wanted, *, root: str) -> tuple[Sour
         return _same(services, wanted, await services.store.info(wanted.name), root), False
     if not is_whole(info):
         new = await _fill(services, wanted, info, branch, first)
-    elif not new:
-        return _same(services, wanted, info, root), False
-    return Source(wanted.name, Place(wanted.name), await services.store.info(wanted.name)), new
+    info = await services.store.info(wanted.name)
+    return (Source(wanted.name, Place(wanted.name), info) if new else _same(services, wanted, info, root)), new
 
 
 async def _find(services: Services, name: str) -> StreamInfo | None:
@@ -155,7 +158,8 @@ def _retention(services: Services, expiry: Expiry, branch: Branch | None) -> Ret
 
 
 def _attributes(branch: Branch | None, *, begins: bool) -> dict[str, Any]:
-    attributes: dict[str, Any] = {"kind": KIND}
+    # A fork of what holds events holds events, and is a channel: people can watch it, and publish to it.
+    attributes: dict[str, Any] = {"kind": KIND if branch is None or branch.source.own else CHANNEL}
     if begins:
         attributes[BEGINS] = True
     if branch is not None:
@@ -245,9 +249,10 @@ async def _fill(
             raise StreamNotFound(f"{branch.source.name!r} was deleted while it was forked.") from None
         await Forks(services).add(branch.source.name, branch.source.info.epoch, wanted.name, info.epoch)
     records = [*(branch.prefix if branch is not None else ()), *first]
+    own = branch is None or branch.source.own
     last = Append(stream=wanted.name, records=records, epoch=info.epoch, sequence="", close=wanted.closed)
     try:
-        await services.hub.append_raw(last)
+        await record(services, last, own=own)
     except SequenceConflict:
         return False
     return True

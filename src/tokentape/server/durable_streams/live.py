@@ -210,18 +210,22 @@ def _as_answer(source: Source, error: TokentapeError) -> TokentapeError:
 
 
 class _EventOutlet(SseOutlet):
-    """One view on one response, which ends after a while: the client comes back with its offset."""
+    """One view on one response, which ends after a while: the client comes back with its offset.
+
+    It always ends cleanly, where the connection allows it, and after a whole event: to this protocol the end of a
+    response is not that of the stream, which `streamClosed` says. Its clients come back after a clean end, and take any
+    other one for a failure.
+    """
 
     def __init__(self, stream: Stream, seconds: float) -> None:
         super().__init__(stream)
         self._seconds = seconds
         self._timer: asyncio.TimerHandle | None = None
-        self._over = False
 
     def ready(self, watcher: Watcher, ready: Ready) -> None:
         if ready.outcome == "gone":
             # What it has is void, or a part is missing: it is told so when it comes back with its offset.
-            self._cut(watcher)
+            self._expire(watcher)
             return
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._seconds, self._expire, watcher)
@@ -240,18 +244,13 @@ class _EventOutlet(SseOutlet):
 
     def abort(self, watcher: Watcher, error: TokentapeError | None) -> None:
         self._stop()
-        if self._over:
-            # Every event is whole, and the stream has not said that it ended: that is how the protocol does it.
+        if error is not None and self.stream.writable:
             self.stream.finish()
         else:
             super().abort(watcher, error)
 
     def _expire(self, watcher: Watcher) -> None:
-        self._over = True
-        watcher.lost()
-
-    def _cut(self, watcher: Watcher) -> None:
-        watcher.shut_down(CursorGone("What follows this offset is no longer kept."))
+        watcher.shut_down(CursorGone("It is time to come back, with the offset that came last."))
 
     def _stop(self) -> None:
         if self._timer is not None:
