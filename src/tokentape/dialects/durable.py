@@ -49,7 +49,7 @@ class Position(NamedTuple):
         match = _OFFSET.fullmatch(text)
         if match is None or int(match[1]) > MAX_OFFSET or (match[2] == ZERO_EPOCH and int(match[1])):
             raise InvalidCursor(
-                f"{text[:40]!r} is not an offset. Use a Stream-Next-Offset that this server gave you, {START!r} or {NOW!r}."
+                f"{text[:40]!r} is not an offset. Use a Stream-Next-Offset of this server, {START!r} or {NOW!r}."
             )
         return cls(int(match[1]), match[2])
 

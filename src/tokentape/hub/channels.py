@@ -122,7 +122,7 @@ class Channels:
         return cursor
 
     async def append(self, item: Append, events: Sequence[Publish]) -> Appended:
-        """Records a list of events as one atomic step, under the conditions of `item`: its producer, sequence and epoch.
+        """Records a list of events as one atomic step, with the producer, sequence and epoch that `item` has.
 
         `item.stream` is a channel that is there; `item.records` and `item.keys` are set here.
         """

@@ -56,7 +56,7 @@ class View:
         last: int,
         merged: bool,
         closed: bool,
-        current: bool,  # noqa: ARG002 - for formats that tell it
+        current: bool = False,  # noqa: ARG002 - for formats that tell it
     ) -> Payload:
         """Encodes what this view shows of `entries`.
 

@@ -147,9 +147,10 @@ class Store(Protocol):
         Offsets MUST be contiguous per (stream, epoch), starting at 1. Checks come in this order: exists
         (`StreamNotFound`), epoch (`CursorGone`, reason `epoch`), fence (`Fenced`), producer (a repeated
         sequence number is a success with `duplicate`; `StaleProducer`; `SequenceConflict`, also when a new
-        producer epoch starts past 0, and then with the `epoch` in force among its details), closed (`StreamClosed`, unless the append only closes, or all its
-        records are known by their keys), sequence (`SequenceConflict`), keys. Batches MUST be applied in the
-        order of the calls. It is not cancelled by cancelling the caller.
+        producer epoch starts past 0, and then with the `epoch` in force among its details), closed
+        (`StreamClosed`, unless the append only closes, or all its records are known by their keys), sequence
+        (`SequenceConflict`), keys. Batches MUST be applied in the order of the calls. It is not cancelled by
+        cancelling the caller.
         """
         ...
 

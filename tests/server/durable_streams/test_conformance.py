@@ -35,6 +35,10 @@ async def run_suite(url: str, report: Path, *, later: float) -> tuple[list[str],
         stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     said, _ = await suite.communicate()
+    return read_report(report, said)
+
+
+def read_report(report: Path, said: bytes) -> tuple[list[str], list[str]]:
     assert report.exists(), said.decode()[-4000:]
     [file] = json.loads(report.read_text())["testResults"]
     passed, others = [], []

@@ -1,7 +1,7 @@
 """PUT: making a stream, empty or with its first content, closed or open, anew or as a fork of another one.
 
-A fork gets a copy of what it inherits. So it is a stream like any other: every route shows all of it, it has a
-retention of its own, and nothing that becomes of its source can tear a hole into it (docs/adr/0012-forks-are-copies.md).
+A fork gets a copy of what it inherits. So it is a stream like any other, with a retention of its own, and nothing that
+becomes of its source can tear a hole into it (docs/adr/0012-forks-are-copies.md).
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def _same(services: Services, wanted: Wanted, info: StreamInfo, root: str) -> So
         same = same and (wanted.expiry == Expiry() or _same_expiry(services, wanted.expiry, info))
     else:
         same = same_type and not source.fork and _same_expiry(services, wanted.expiry, info)
-    if not same or info.closed != wanted.closed:
+    if not (same and is_whole(info) and info.closed == wanted.closed):
         raise StreamExists(
             f"Stream {wanted.name!r} exists with another configuration. Use that one, or delete it first."
         )

@@ -1,9 +1,9 @@
 """Who was forked from whom: so that the name of a deleted stream stays taken while a fork of it is there.
 
 A fork has a copy of what it inherits, so none of this guards data: it is for the protocol's answers alone (410 until
-the last fork is gone, section 4.2). Each stream that was forked has a ledger, a stream of the server's own: a record for
-each fork, and one when the stream is deleted. Whether a fork is still there is looked up when somebody asks; nothing
-is counted, so nothing can be counted wrongly, whichever processes fork, delete, expire or die meanwhile.
+the last fork is gone, section 4.2). Each stream that was forked has a ledger, a stream of the server's own: a record
+for each fork, and one when the stream is deleted. Whether a fork is still there is looked up when somebody asks;
+nothing is counted, so nothing can be counted wrongly, whichever processes fork, delete, expire or die meanwhile.
 """
 
 from __future__ import annotations

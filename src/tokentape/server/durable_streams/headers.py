@@ -80,7 +80,7 @@ def content_type_of(headers: Headers) -> str | None:
 
 
 class Expiry(NamedTuple):
-    """When a stream goes: `ttl` seconds after it was last used, or at a moment, in milliseconds since the Unix epoch."""
+    """When a stream goes: `ttl` seconds after its last use, or at a moment, in milliseconds since the Unix epoch."""
 
     ttl: float | None = None
     at: int | None = None
@@ -161,7 +161,7 @@ def _number(name: str, text: str) -> int:
 
 
 def messages(content: bytes) -> list[bytes]:
-    """The messages of a JSON body, each on one line: its elements when it is an array. Raises `BadRequest`, `TooLarge`."""
+    """The messages of a JSON body, each on one line: an array's elements. Raises `BadRequest` and `TooLarge`."""
     try:
         compact = msgspec.json.format(content, indent=-1)
         if not compact.startswith(b"["):

@@ -35,7 +35,7 @@ NOTHING: Final = Payload(b"", 0, 0, ended=False)
 
 @dataclass(frozen=True, slots=True)
 class RecordView(View):
-    """A stream as records; all who look at one place with the same cursor share the bytes. `dialect` is of no use here."""
+    """A stream as records; all who look at one place with the same cursor share the bytes. It needs no dialect."""
 
     form: Form = "json"
     base: int = 0
@@ -70,7 +70,7 @@ class EventView(RecordView):
         last: int,
         merged: bool,  # noqa: ARG002 - records are never merged
         closed: bool,
-        current: bool,
+        current: bool = False,
     ) -> Payload:
         shown, ended = self._shown(entries), self._ended(entries, closed=closed)
         if not (shown or ended):
@@ -103,7 +103,7 @@ class PollView(RecordView):
         last: int,
         merged: bool,  # noqa: ARG002 - records are never merged
         closed: bool,
-        current: bool,
+        current: bool = False,
     ) -> Payload:
         shown, ended = self._shown(entries), self._ended(entries, closed=closed)
         if not shown:

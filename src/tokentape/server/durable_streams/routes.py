@@ -51,7 +51,9 @@ _HOST: Final = re.compile(r"[A-Za-z0-9._-]+(:[0-9]+)?|\[[0-9A-Fa-f:.]+\](:[0-9]+
 def durable_routes(services: Services) -> list[Route]:
     """The routes of the protocol."""
     endpoint = _Endpoint(services)
-    return [Route(ROUTE + "{name:path}", endpoint.answer, methods=["GET", "HEAD", "PUT", "POST", "DELETE"])]
+    methods = ["GET", "HEAD", "PUT", "POST", "DELETE"]
+    # The protocol has a specification of its own, so it is not in the OpenAPI description.
+    return [Route(ROUTE + "{name:path}", endpoint.answer, methods=methods, include_in_schema=False)]
 
 
 class _Endpoint:

@@ -1,4 +1,4 @@
-"""The stream that a path means, as it stands: what it is made of, where it begins and ends, and what offsets mean on it.
+"""The stream that a path means, as it stands: what it is made of, where it begins and ends, what offsets mean on it.
 
 Names are those of all other routes: `/v1/stream/runs/r_1` is the stream of the run `r_1`, `/v1/stream/room` the channel
 `room`. A run on a channel is the channel, seen through that run.
@@ -25,7 +25,7 @@ RESERVED: Final = "__ds"
 KIND: Final = "durable"
 """The attribute `kind` of streams that were made here."""
 BEGINS: Final = "begins"
-"""An attribute of streams that are made with content: they are there once they have it, which their first sequence tells.
+"""An attribute of streams that are made with content: they are there once they have it, as their first sequence tells.
 
 It is given with the last of that content, and is empty: before all others, and accepted once. So whoever dies between
 the two steps leaves nothing that a reader could take for the whole, and whoever repeats the request makes it whole."""
@@ -140,18 +140,21 @@ class Source:
 
 
 async def open_source(services: Services, name: str) -> Source:
-    """The stream as it is now. Raises `StreamNotFound`, `RunNotFound`, or `CursorGone` for one whose forks outlive it."""
+    """The stream as it is now. Raises `StreamNotFound`, `RunNotFound`, or `CursorGone` while forks outlive it."""
     place = Place(name)
     if name.startswith(RUN_STREAMS):
         place = await find(services, name)
     try:
-        info = await services.store.info(place.stream)
-        if not is_whole(info):
-            raise StreamNotFound(f"The stream {name!r} is being made.")
+        return Source(name, place, await _whole(services, place.stream))
     except StreamNotFound:
         if await Forks(services).is_retired(name):
-            raise CursorGone(
-                f"The stream {name!r} was deleted; forks of it are still there.", reason="deleted"
-            ) from None
+            message = f"The stream {name!r} was deleted; forks of it are still there."
+            raise CursorGone(message, reason="deleted") from None
         raise
-    return Source(name, place, info)
+
+
+async def _whole(services: Services, stream: str) -> StreamInfo:
+    info = await services.store.info(stream)
+    if not is_whole(info):
+        raise StreamNotFound(f"The stream {stream!r} is being made.")
+    return info

@@ -112,4 +112,4 @@ def refusal(append: Append, answer: Sequence[Any]) -> TokentapeError:
             epoch=answer[1],
         )
     assert code == OUT_OF_TURN, f"append.lua answered {code}"
-    return out_of_turn(epoch, seq, expected=answer[1], known=answer[2] if len(answer) > 2 else None)  # noqa: PLR2004
+    return out_of_turn(epoch, seq, expected=answer[1], known=answer[2] if len(answer) > 2 else None)
