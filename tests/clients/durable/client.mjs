@@ -68,15 +68,18 @@ say("closed", { closed: (await log.head()).streamClosed, refused })
 
 // A run, as the server's own events, over connections that are cut in mid-stream: on from the last offset
 const tokens = []
+const ends = { error: 0, quiet: 0 }
 let offset = "-1"
-let cuts = 0
 let over = false
+let session = 0
 while (!over) {
+  const mine = ++session
   try {
     const response = await stream({ url: at(`runs/${run}`, proxy), offset, live: "sse" })
     await new Promise((resolve, reject) => {
-      response.closed.catch(reject)
+      response.closed.then(resolve, reject)
       response.subscribeJson((batch) => {
+        if (mine !== session) return // a session that is over may have one more batch
         for (const event of batch.items) {
           if (event.type === "token") tokens.push(event.data)
           over ||= event.type === "done"
@@ -85,10 +88,11 @@ while (!over) {
         if (over) resolve()
       })
     })
+    ends.quiet++
   } catch (error) {
-    if (cuts++ > 1000) throw error
+    if (++ends.error > 1000) throw error
   }
 }
 const denied = await new DurableStream({ url: at(`runs/${run}`), contentType: "application/json" })
   .append("{}").then(() => null, (error) => ({ status: error.status, text: String(error) }))
-say("a run", { text: tokens.join(""), cuts, denied })
+say("a run", { text: tokens.join(""), ends, denied })
