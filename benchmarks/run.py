@@ -35,7 +35,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="run.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--only", type=names, default=(), metavar="A,B", help="workloads: a–g, and l; default: all")
+    parser.add_argument("--only", type=names, default=(), metavar="A,B", help="workloads: a–h, and l; default: all")
     parser.add_argument("--systems", type=names, default=(), metavar="X,Y", help="besides the floors; default: all")
     parser.add_argument("--rounds", type=count, metavar="N", help="of everything; default: 1 to 5, as it is needed")
     parser.add_argument("--quick", action="store_true", help="a few systems for two minutes, to see that all works")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from harness import proxies, stalled, storm
+from harness import dialects, proxies, stalled, storm
 from harness.fanout import STREAMING_RATE
 from harness.plan import UNMERGED_RATE
 from harness.results import Key, Results
@@ -18,6 +18,8 @@ Verdict = Literal["met", "not met", "not measured"]
 SINGLE: Final = 1.05
 """Events per read up to which a cost is that of single events: what merges more is another comparison."""
 KIB: Final = 1024
+DIALECT: Final = 1.1
+"""What another format may cost, in times of the native one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +43,7 @@ def lines(results: Results) -> list[Line]:
         *_connecting(results),
         *_storm(results),
         *_stalled(results),
+        *_dialects(results),
         *_exactness(results),
     ]
 
@@ -243,6 +246,18 @@ def _stalled(results: Results) -> Iterator[Line]:
 
 PAGE: Final = 256 * KIB
 """The bytes that may wait for one connection, as ARCHITECTURE.md bounds them."""
+
+
+def _dialects(results: Results) -> Iterator[Line]:
+    native = results.figure(dialects.key(dialects.NATIVE, FULL.watchers), "cpu_us")
+    for where in results.keys("dialect"):
+        if where.variant != dialects.NATIVE and where.watchers == FULL.watchers:
+            own = results.figure(where, "cpu_us")
+            times = ratio(own, native)
+            text = (
+                f"≤ {DIALECT} × the native format's µs per delivered event: {where.variant}, {FULL.watchers:,} watchers"
+            )
+            yield _judge("h", text, times, DIALECT, _against(times, own, native, "µs"))
 
 
 def _exactness(results: Results) -> Iterator[Line]:

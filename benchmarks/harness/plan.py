@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from harness import fanout, proxies, stalled, storecost, storm
+from harness import dialects, fanout, proxies, stalled, storecost, storm
 from harness.fanout import Group, Record, Session
 from harness.measure import Capacity
 from harness.place import Place
@@ -63,6 +63,7 @@ class Plan:
             found += self._proxies(round_)
             found += self._storms(round_)
             found += self._stalled(round_)
+            found += self._dialects(round_)
             if round_ == 0 and "f" in self.workloads:
                 found.append(self._store())
         found += self._noise("after")
@@ -82,10 +83,10 @@ class Plan:
         if "l" in self.workloads and system in LATENCY_SYSTEMS and curve:
             first |= {0, 50, *scale.rates}
         idle = "c" in self.workloads and round_ < max(1, scale.rounds_peer)
-        if (first or idle) and system not in STORM_ONLY:
+        if (first or idle) and system not in STORM_ONLY and system != dialects.SYSTEM:
             groups.append(Group(watchers=scale.watchers, rates=tuple(sorted(first)), idle=idle))
         many = scale.rounds_many if reference else scale.rounds_peer_many
-        if "a" in self.workloads and round_ < many and system not in STORM_ONLY:
+        if "a" in self.workloads and round_ < many and system not in (*STORM_ONLY, dialects.SYSTEM):
             unmerged = (UNMERGED_RATE,) if reference else ()
             groups.append(Group(watchers=scale.many, rates=(0, *unmerged, 50)))
         if "g" in self.workloads and system in CURVE_SYSTEMS and curve:
@@ -212,6 +213,21 @@ class Plan:
                     seconds=scale.stalled_seconds,
                 )
                 yield self._cell("e", system, scale.stalled_seconds + (2 if ours else 5), measure)
+
+    def _dialects(self, round_: int) -> Iterator[Step]:
+        """Every format once in a round, on one server."""
+        scale = self.scale
+        system = next((each for each in self.systems if each.name == dialects.SYSTEM), None)
+        if "h" not in self.workloads or round_ >= scale.rounds_dialects or system is None:
+            return
+
+        def run(record: Record) -> None:
+            for cell in dialects.measure(
+                self.place, system, watchers=scale.watchers, round_=round_, seconds=scale.seconds
+            ):
+                record(cell)
+
+        yield Step(workload="h", label=system.name, estimate=1.5 + 13 * (scale.seconds + 0.9), run=run)
 
     def _cell(self, workload: str, system: System, estimate: float, measure: Callable[[], Cell]) -> Step:
         return Step(workload=workload, label=system.name, estimate=estimate, run=lambda record: record(measure()))

@@ -7,7 +7,7 @@ from typing import Final
 
 FLOORS: Final = ("floor-sse", "floor-ws")
 OURS: Final = ("tokentape-sse", "tokentape-ws")
-VARIANTS: Final = ("tokentape-sse-send",)
+VARIANTS: Final = ("tokentape-sse-send", "tokentape-sse-run")
 """Ours with something switched off: shown beside the others, and no peers of ours."""
 CURVE_SYSTEMS: Final = ("floor-sse", "tokentape-sse", "nchan-sse", "node-ws", "fastapi-stream")
 LATENCY_SYSTEMS: Final = CURVE_SYSTEMS
@@ -27,6 +27,7 @@ WORKLOADS: Final = {
     "e": "stalled and slow watchers",
     "f": "what the stores cost",
     "g": "scaling curve",
+    "h": "what a format costs",
     "l": "latency against load",
 }
 
@@ -51,6 +52,7 @@ class Scale:
     rounds_proxy_peer: int
     rounds_storm: int
     rounds_stalled: int
+    rounds_dialects: int
     watchers: int
     many: int
     curve: tuple[int, ...]
@@ -77,6 +79,7 @@ class Scale:
             rounds_proxy_peer=rounds,
             rounds_storm=rounds,
             rounds_stalled=rounds,
+            rounds_dialects=rounds,
         )
 
 
@@ -94,6 +97,7 @@ FULL: Final = Scale(
     rounds_proxy_peer=1,
     rounds_storm=1,
     rounds_stalled=3,
+    rounds_dialects=3,
     watchers=1000,
     many=5000,
     curve=(10, 100, 3000),
@@ -120,6 +124,7 @@ QUICK: Final = Scale(
     rounds_proxy_peer=1,
     rounds_storm=1,
     rounds_stalled=1,
+    rounds_dialects=1,
     watchers=1000,
     many=5000,
     curve=(10, 100),
@@ -135,6 +140,7 @@ QUICK: Final = Scale(
         "floor-ws",
         "tokentape-sse",
         "tokentape-ws",
+        "tokentape-sse-run",
         "nchan-sse",
         "node-ws",
         "fastapi-stream",

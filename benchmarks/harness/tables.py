@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from harness import acceptance, proxies, stalled, storm
+from harness import acceptance, dialects, proxies, stalled, storm
 from harness.acceptance import fanout, sustained
 from harness.fanout import STREAMING_RATE
 from harness.markdown import NOTHING, Table, plain, ranged, times
@@ -258,6 +258,22 @@ def latency(results: Results) -> str:
     return curve(results, rates, lambda system, rate: fanout(system, FULL.watchers, rate), "{}/s", "p50_ms", "p99_ms")
 
 
+def formats(results: Results) -> str:
+    """What each format costs beside the native one."""
+    table = Table("format", "µs per event, 50/s", "× native", "p50 ms", "p99 ms", "events per read")
+    native = results.figure(dialects.key(dialects.NATIVE, FULL.watchers), "cpu_us")
+    for where in results.keys("dialect"):
+        table.row(
+            f"`{where.variant}`",
+            table.figure(results, where, "cpu_us"),
+            times(ratio(results.figure(where, "cpu_us"), native)),
+            table.figure(results, where, "p50_ms"),
+            table.figure(results, where, "p99_ms"),
+            table.figure(results, where, "events_per_read"),
+        )
+    return table.render()
+
+
 def requirements(results: Results) -> str:
     table = Table("", "what is required", "measured", "")
     marks = {"met": "✅ met", "not met": "❌ not met", "not measured": "not measured"}
@@ -388,6 +404,7 @@ PARTS: Final[dict[str, Callable[[Results], str]]] = {
     "storm": storms,
     "stalled": stalls,
     "stores": stores,
+    "formats": formats,
     "ahead": ahead,
     "systems": systems,
 }

@@ -65,6 +65,17 @@ FANOUTS: tuple[System, ...] = (
         version=versions.tokentape,
     ),
     System(
+        name="tokentape-sse-run",
+        label="tokentape, SSE, tokens of a run",
+        kind="fanout",
+        transport="sse",
+        command=commands.own("tokentape_server.py", "--run"),
+        path="/v1/runs/bench/events?from=now",
+        headers=_SSE,
+        per_message=False,
+        version=versions.tokentape,
+    ),
+    System(
         name="nchan-sse",
         label="nchan, SSE",
         kind="fanout",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import cores, machine, plan, proc, proxies, scale
+from harness import cores, dialects, machine, plan, proc, proxies, scale
 from harness.child import without_paths
 from harness.measure import Capacity
 from harness.place import Place
@@ -16,6 +16,7 @@ from harness.results import Cell, Key
 from harness.runner import UsageError, Wanted, chosen_systems, chosen_workloads
 from harness.stats import Figure, figure, ratio
 from systems.registry import SYSTEMS
+from tokentape.dialects.formats import FORMATS
 
 PLACE = Place(root=Path("/nowhere"), cores=cores.Cores(server=0, client=1))
 
@@ -234,3 +235,7 @@ def test_a_cell_is_one_line():
     assert outcome(cell) == "4.31 µs · p99 4.1 ms · 2 gaps or duplicates · saturated: took 3 s"
     assert where(key) == "1,000 × 50/s"
     assert where(Key(workload="store", system="memory", variant="batches of 1")) == "batches of 1"
+
+
+def test_every_format_is_measured():
+    assert set(dialects.FORMATS) == set(FORMATS)

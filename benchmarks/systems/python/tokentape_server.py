@@ -2,7 +2,8 @@
 
 The events are a generation's: each `start` records an iterator onto the channel `bench`, so every event goes through
 the run, the recorder and the store before anybody sees it. Their type is the application's own, which never merges:
-what the watchers count are single events, however many of them share a write.
+what the watchers count are single events, however many of them share a write. With `--run` they are the tokens of a
+run instead, on its own stream, so that they can be watched in any format.
 """
 
 from __future__ import annotations
@@ -19,9 +20,12 @@ from urllib.parse import urlsplit
 from control import Tick, arguments, obey, ready
 
 from tokentape.cli.serve import run_server
+from tokentape.core.events import Event
+from tokentape.hub.channels import RUN_STREAMS
 from tokentape.server.config import load_config
 from tokentape.server.logs import configure_logging
 from tokentape.server.serve import serve
+from tokentape.stores.base import Append, StreamConfig
 from tokentape.tape import Tape
 
 CHANNEL: Final = "bench"
@@ -51,8 +55,16 @@ async def play(tape: Tape, ticks: AsyncGenerator[Tick, None]) -> None:
         raise RuntimeError(f"the run ended with {run.info.reason}")
 
 
+async def tell(tape: Tape, ticks: AsyncGenerator[Tick, None]) -> None:
+    """Appends tokens of the run `bench`, which never ends."""
+    async for _seq, text in ticks:
+        token = Event(type="token", run=CHANNEL, data=text)
+        await tape.hub.append(Append(stream=f"{RUN_STREAMS}{CHANNEL}"), [token])
+
+
 def _own(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-io-uring", action="store_true", help="one system call for each write")
+    parser.add_argument("--run", action="store_true", help="tokens of a run instead of events of a channel")
     parser.add_argument("--store", default="", help="instead of a SQLite file")
 
 
@@ -70,13 +82,14 @@ async def main() -> None:
     async with Tape(config=config) as tape:
         # The watched stream is there before anybody watches it.
         await tape.channels.ensure(CHANNEL)
+        await tape.store.create(f"{RUN_STREAMS}{CHANNEL}", StreamConfig())
         serving = asyncio.create_task(
             serve(tape.app, config, drain=partial(tape.drain, 0), on_ready=listening.set_result)
         )
         await asyncio.wait([serving, listening], return_when=asyncio.FIRST_COMPLETED)
         if not serving.done():
             ready(urlsplit(listening.result()).port or 0)
-            await obey(partial(play, tape), batch=BATCH)
+            await obey(partial(tell if given.run else play, tape), batch=BATCH)
             # The harness is done with us; there is nothing to end in order.
             os._exit(0)
         await serving

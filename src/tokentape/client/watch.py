@@ -12,6 +12,7 @@ from typing import Self
 
 from tokentape.client.errors import Unreachable
 from tokentape.client.session import (
+    Action,
     Begun,
     Connect,
     Deliver,
@@ -52,6 +53,7 @@ class Watch:
         self._connect = connect
         self._notify = notify or (lambda _notice: None)
         self._signals: deque[Signal] = deque([Begun()])
+        self._due: Action | None = None
         self._connection: Connection | None = None
         self._closed = False
 
@@ -87,11 +89,10 @@ class Watch:
                 # Not right after the last item: whoever cancels the closing must not lose it.
                 await self.aclose()
                 break
-            if not self._signals:
+            if self._due is None and not self._signals:
                 await self._read()
                 continue
-            signal = self._signals.popleft()
-            action = self._session.step(signal, now=time.monotonic(), random=random.random())  # noqa: S311 - jitter
+            action, self._due = self._due or self._step(), None
             match action:
                 case Deliver(item):
                     return item
@@ -109,9 +110,31 @@ class Watch:
                     await self.aclose()
                     raise error
                 case None:
-                    if isinstance(signal, Opened):
-                        self._notify(signal)
+                    pass
         raise StopAsyncIteration
+
+    async def batch(self, limit: int = 256) -> list[Item]:
+        """The next item, and those that have come with it, up to `limit`; none at the end."""
+        try:
+            items = [await anext(self)]
+        except StopAsyncIteration:
+            return []
+        while len(items) < limit and self._signals and not self._session.over:
+            action = self._step()
+            if isinstance(action, Deliver):
+                items.append(action.item)
+            elif action is not None:
+                # Whatever it is, it can wait until these have been taken.
+                self._due = action
+                break
+        return items
+
+    def _step(self) -> Action | None:
+        signal = self._signals.popleft()
+        action = self._session.step(signal, now=time.monotonic(), random=random.random())  # noqa: S311 - jitter
+        if isinstance(signal, Opened):
+            self._notify(signal)
+        return action
 
     async def aclose(self) -> None:
         """Lets go of the connection; the run, if it is one, goes on (P6)."""

@@ -129,7 +129,7 @@ class StreamClosed(Conflict):
 
 
 class SequenceConflict(Conflict):
-    """Details: `expected` and `received` for a producer's sequence."""
+    """Details: `expected` and `received` for a producer's sequence; `epoch`, the one in force before a new one."""
 
     code = "sequence_conflict"
 

@@ -11,7 +11,7 @@ Stored records are never rewritten: this is for whoever is behind, at encoding t
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -28,6 +28,15 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     record: bytes
     event: Event
     count: int = 1
+
+
+RAW: Final = Event(type="$raw", data=None)
+"""What an entry has for an event when its record is none: any bytes, of a stream that is not of events."""
+
+
+def raw_entries(records: Iterable[tuple[int, bytes]]) -> list[Entry]:
+    """A page of (offset, record) pairs as entries whose records are any bytes."""
+    return [Entry(offset, record, RAW) for offset, record in records]
 
 
 def entries(records: Iterable[tuple[int, bytes]]) -> list[Entry]:

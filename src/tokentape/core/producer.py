@@ -37,7 +37,8 @@ def admit(known: ProducerState | None, epoch: int, seq: int) -> bool:
     """Whether an append is new (True) or a repetition of an accepted one (False).
 
     `known` is None when the producer is new to the stream. Raises `StaleProducer` with the `epoch` in
-    force, or `SequenceConflict` with `expected` and `received`; see the table of this module.
+    force, or `SequenceConflict` with `expected` and `received`, and for a new epoch that does not begin at 0 the
+    `epoch` in force; see the table of this module.
     """
     if known is not None and epoch < known.epoch:
         raise StaleProducer(
@@ -51,9 +52,15 @@ def admit(known: ProducerState | None, epoch: int, seq: int) -> bool:
     else:
         expected = 0
     if seq != expected:
-        raise SequenceConflict(
-            f"sequence number {seq} of producer epoch {epoch} is out of turn: {expected} comes next.",
-            expected=expected,
-            received=seq,
-        )
+        raise out_of_turn(epoch, seq, expected=expected, known=None if known is None else known.epoch)
     return True
+
+
+def out_of_turn(epoch: int, seq: int, *, expected: int, known: int | None) -> SequenceConflict:
+    """The refusal of a sequence number; `known` is the epoch in force, None for a producer that is new."""
+    details = {"expected": expected, "received": seq}
+    if known is not None and known < epoch:
+        details["epoch"] = known
+    return SequenceConflict(
+        f"sequence number {seq} of producer epoch {epoch} is out of turn: {expected} comes next.", **details
+    )

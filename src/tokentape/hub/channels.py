@@ -12,14 +12,14 @@ from typing import Any, Final, Literal
 import msgspec
 
 from tokentape.core.cursor import Cursor
-from tokentape.core.errors import BadRequest, CursorGone, InvalidEvent, TooLarge
+from tokentape.core.errors import BadRequest, CursorGone, InvalidEvent, StreamExists, TooLarge
 from tokentape.core.events import Event, check_stream_name, check_type, encode_event
 from tokentape.core.merge import Entry, entries
 from tokentape.core.transcript import Message, Transcript
 from tokentape.hub.hub import Hub
 from tokentape.hub.members import Change
 from tokentape.hub.presence import Roster
-from tokentape.stores.base import Append, Member, Retention, StreamConfig, StreamInfo
+from tokentape.stores.base import Append, Appended, Member, Retention, StreamConfig, StreamInfo
 
 MAX_EVENT: Final = 262_144
 """Bytes of one published event: the same as a page of the store, so that any event fits into one write."""
@@ -32,6 +32,8 @@ MESSAGE_WINDOW: Final = 20_000
 """Events looked at for one page of whole messages, and after it for the rest of those that began there."""
 MAX_MEMBER: Final = 8_192
 """Bytes of a member's data."""
+CHANNEL: Final = "channel"
+"""The attribute `kind` of channels."""
 RUN_STREAMS: Final = "runs/"
 """Prefix of the streams that belong to one run each."""
 _WITHOUT_PRESENCE: Final = (RUN_STREAMS, "$")
@@ -80,7 +82,7 @@ class Channels:
         roster: Roster | None = None,
     ) -> None:
         self._hub = hub
-        self._config = StreamConfig(retention=retention, attributes={"kind": "channel"})
+        self._config = StreamConfig(retention=retention, attributes={"kind": CHANNEL})
         self._now = now
         self.roster = roster or Roster(hub, instance=f"i_{secrets.token_hex(8)}", now=now)
         """Who is present, on channels and elsewhere, over all processes of the store."""
@@ -90,7 +92,13 @@ class Channels:
     async def ensure(self, name: str) -> StreamInfo:
         """The channel, created when it is not there."""
         check_channel(name)
-        info, _ = await self._hub.store.create(name, self._config)
+        try:
+            info, _ = await self._hub.store.create(name, self._config)
+        except StreamExists:
+            # Made otherwise, such as by a fork, it is a channel all the same.
+            info = await self._hub.store.info(name)
+            if info.config.attributes.get("kind") != CHANNEL:
+                raise
         return info
 
     async def publish(self, name: str, events: Sequence[Publish]) -> Cursor | None:
@@ -106,14 +114,25 @@ class Channels:
         stored = [(publish, event) for publish, event in made if publish.persist]
         cursor = None
         if stored:
-            keys = [f"id:{publish.id}" if publish.id is not None else None for publish, _ in stored]
-            item = Append(stream=name, keys=keys if any(keys) else None)
-            appended = await self._hub.append(item, [event for _, event in stored])
+            appended = await self._record(Append(stream=name), stored)
             cursor = Cursor(appended.epoch, appended.offsets[-1])
         for publish, event in made:
             if not publish.persist:
                 self._hub.broadcast(name, event)
         return cursor
+
+    async def append(self, item: Append, events: Sequence[Publish]) -> Appended:
+        """Records a list of events as one atomic step, with the producer, sequence and epoch that `item` has.
+
+        `item.stream` is a channel that is there; `item.records` and `item.keys` are set here.
+        """
+        at = int(self._now() * 1000)
+        return await self._record(item, [(publish, self._event(publish, at)) for publish in events])
+
+    async def _record(self, item: Append, made: Sequence[tuple[Publish, Event]]) -> Appended:
+        keys = [f"id:{publish.id}" if publish.id is not None else None for publish, _ in made]
+        item.keys = keys if any(keys) else None
+        return await self._hub.append(item, [event for _, event in made])
 
     @staticmethod
     def _event(publish: Publish, at: int) -> Event:

@@ -83,6 +83,10 @@ class Hub:
         """Records events and waits for acceptance; raises what the store answered. `item.records` is set here."""
         return await self._recorder.append(item, events)
 
+    async def append_raw(self, item: Append) -> Appended:
+        """As `append`, for records of a stream that is not of events."""
+        return await self._recorder.append_raw(item)
+
     def writer(self, stream: str, *, fence: Fence | None = None) -> Writer:
         """A writer that takes events without waiting, for a run."""
         return self._recorder.writer(stream, fence=fence)

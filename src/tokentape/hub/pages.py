@@ -9,7 +9,6 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from tokentape.core.errors import CursorGone, TokentapeError
-from tokentape.core.merge import entries
 from tokentape.hub.payloads import MAX_PAYLOAD, Key, Payloads
 from tokentape.stores.base import Page, Store
 
@@ -65,7 +64,8 @@ class Pages:
             return _gone
         last = page.records[-1][0] if page.records else page.last
         ended = page.closed and last == page.last
-        payload = key.view.encode(page.epoch, entries(page.records), state, last=last, merged=True, closed=ended)
+        entries, current = key.view.entries(page.records), last == page.last
+        payload = key.view.encode(page.epoch, entries, state, last=last, merged=True, closed=ended, current=current)
         self._payloads.put(key, payload, head=page.last)
         return lambda watcher: watcher.took_page(page, payload)
 

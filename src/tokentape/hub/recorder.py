@@ -15,7 +15,7 @@ from typing import Final
 
 from tokentape.core.errors import StoreUnavailable, TokentapeError
 from tokentape.core.events import Event, encode_event
-from tokentape.core.merge import Entry
+from tokentape.core.merge import RAW, Entry
 from tokentape.stores.base import Append, Appended, Fence, Store, Submitting
 
 _log = logging.getLogger(__name__)
@@ -62,6 +62,13 @@ class Recorder:
         `item.records` is set here. Cancelling the caller does not cancel the append.
         """
         item.records = [encode_event(event) for event in events]
+        return await self._append(item, events)
+
+    async def append_raw(self, item: Append) -> Appended:
+        """As `append`, for records that are no events: those of the item, as they are."""
+        return await self._append(item, [RAW] * len(item.records))
+
+    async def _append(self, item: Append, events: Sequence[Event]) -> Appended:
         answer: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Pending(item, events, answer))
         self._wake()

@@ -72,7 +72,7 @@ class Delivery:
         if entries is not None and state is not _UNKNOWN:
             if self.after > after:
                 entries = [entry for entry in entries if entry.offset > self.after]
-            self.payload = view.encode(epoch, entries, state, last=last, merged=False, closed=closed)
+            self.payload = view.encode(epoch, entries, state, last=last, merged=False, closed=closed, current=True)
             group.state = self.payload.state
 
     def part(self, after: int, state: Any) -> Payload:
@@ -88,7 +88,9 @@ class Delivery:
         part = self._parts.get(after)
         if part is None:
             rest = [entry for entry in entries if entry.offset > after]
-            part = self._view.encode(self._epoch, rest, state, last=whole.last, merged=False, closed=whole.ended)
+            part = self._view.encode(
+                self._epoch, rest, state, last=whole.last, merged=False, closed=whole.ended, current=True
+            )
             self._parts[after] = part
         return part
 
@@ -209,7 +211,9 @@ class Tail:
             return None
         last = entries[-1].offset if entries else max(after, self.head)
         closed = self.closed and last == self.head
-        made = view.encode(self.epoch, entries, state, last=last, merged=merged, closed=closed)
+        made = view.encode(
+            self.epoch, entries, state, last=last, merged=merged, closed=closed, current=last == self.head
+        )
         self._payloads.put(key, made, head=self.head)
         return made
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 
 from tokentape.core.events import Event
-from tokentape.core.merge import Entry, merge
+from tokentape.core.merge import Entry, entries, merge
 from tokentape.dialects.base import Dialect
 
 
@@ -48,12 +48,24 @@ class View:
     merge: bool = True
     framing: Callable[[Any], bytes] | None = None
 
+    def entries(self, records: Iterable[tuple[int, bytes]]) -> Sequence[Entry]:
+        """What records of the store are to this view; raises `InvalidEvent`."""
+        return entries(records)
+
     def encode(
-        self, epoch: str, entries: Sequence[Entry], state: Any, *, last: int, merged: bool, closed: bool
+        self,
+        epoch: str,
+        entries: Sequence[Entry],
+        state: Any,
+        *,
+        last: int,
+        merged: bool,
+        closed: bool,
+        current: bool = False,  # noqa: ARG002 - for formats that tell it
     ) -> Payload:
         """Encodes what this view shows of `entries`, which follow on a place where the dialect had this state.
 
-        `closed` says that the stream is closed at `last`.
+        `closed` says that the stream is closed at `last`; `current`, that nothing stood after it at this moment.
         """
         ended = closed
         if self.run is not None:

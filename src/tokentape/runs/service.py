@@ -34,6 +34,8 @@ _log = logging.getLogger(__name__)
 
 STOP_WAIT: Final = 5.0
 """Seconds that `stop` waits for the terminal event; the run ends in any case."""
+ENDING_WAIT: Final = 1.0
+"""Seconds that whoever asks for a run waits at most for an end that is being recorded."""
 LEASES_WAIT: Final = 3
 """So many times as long as a lease a run waits for the end of the one that it replaces: its process may have died."""
 
@@ -270,6 +272,12 @@ class Runs:
 
     async def find(self, run_id: str) -> RunInfo:
         """A run that was started anywhere; raises `RunNotFound`."""
+        runner = self._executor.live.get(run_id)
+        if runner is not None and runner.info.state == "done" and not runner.info.end:
+            # Whoever reads the store may have seen its end already, a moment before this process is told.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ENDING_WAIT):
+                    await self._executor.ended(run_id)
         if self._find(run_id) is None:
             await self._registry.catch_up()
         return self.get(run_id)

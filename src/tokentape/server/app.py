@@ -11,6 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from tokentape.core.errors import TokentapeError
 from tokentape.server.auth import Gate
+from tokentape.server.durable_streams import RESPONSE_HEADERS, durable_routes
 from tokentape.server.logs import AccessLog
 from tokentape.server.openapi import describe
 from tokentape.server.operations import Operation, routes_of
@@ -29,14 +30,15 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *anthropic.OPERATIONS,
     *ai_sdk.OPERATIONS,
 )
-EXPOSED_HEADERS: Final = ("Location", "Retry-After", "Tokentape-Run", "Tokentape-Cursor")
-ALLOWED_HEADERS: Final = ("Authorization", "Cache-Control", "Idempotency-Key", "Last-Event-ID")
+EXPOSED_HEADERS: Final = ("Location", "Retry-After", "Tokentape-Run", "Tokentape-Cursor", *RESPONSE_HEADERS)
+ALLOWED_HEADERS: Final = ("*",)
+"""SDKs send many of their own; it is the origin that is let in or not."""
 
 
 def create_app(services: Services) -> Starlette:
     """The application of one tape. It has no lifespan of its own: whoever composed the services opens them."""
     app = Starlette(
-        routes=[*routes_of(OPERATIONS), *websocket_routes(services), *page_routes()],
+        routes=[*routes_of(OPERATIONS), *durable_routes(services), *websocket_routes(services), *page_routes()],
         middleware=_middleware(services),
         exception_handlers={HTTPException: on_http_error, TokentapeError: on_error},
     )
@@ -59,7 +61,7 @@ def _middleware(services: Services) -> list[Middleware]:
             Middleware(
                 CORSMiddleware,
                 allow_origins=config.cors.origins,
-                allow_methods=("GET", "HEAD", "POST", "DELETE"),
+                allow_methods=("GET", "HEAD", "POST", "PUT", "DELETE"),
                 allow_headers=ALLOWED_HEADERS,
                 expose_headers=EXPOSED_HEADERS,
             )

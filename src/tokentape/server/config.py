@@ -103,6 +103,19 @@ class RetentionConfig(_Section, frozen=True, kw_only=True):
         return Retention(idle=float(self.channels_idle), max_bytes=int(self.channels_max_bytes))
 
 
+class DurableStreams(_Section, frozen=True, kw_only=True):
+    """How long a reader of `/v1/stream/…` is kept."""
+
+    long_poll: Seconds = Seconds(20)
+    """A long-poll without anything new is answered after so long."""
+    sse: Seconds = Seconds(60)
+    """After about so long an event stream ends, and its client comes back: that is how the protocol wants it."""
+
+    def __post_init__(self) -> None:
+        if min(self.long_poll, self.sse) <= 0:
+            raise ValueError("long_poll and sse must be longer than nothing")
+
+
 class Auth(_Section, frozen=True, kw_only=True):
     """Who may come in."""
 
@@ -161,6 +174,7 @@ class ServerConfig(_Section, frozen=True, kw_only=True):
     runs: RunsConfig = RunsConfig()
     limits: Limits = Limits()
     retention: RetentionConfig = RetentionConfig()
+    durable_streams: DurableStreams = DurableStreams()
     auth: Auth = Auth()
     cors: Cors = Cors()
     ai_sdk: AiSdk = AiSdk()

@@ -23,7 +23,7 @@ async def read_json(request: Request, kind: Any, limits: Limits, *, required: bo
 
     Raises `TooLarge`, `BadRequest` with the path of the field at fault, and HTTP's own 408 and 415.
     """
-    body = await _read(request, limits)
+    body = await read_body(request, limits)
     if not body and not required:
         return None  # some clients name a type for what they do not send
     _check_type(request)
@@ -45,7 +45,8 @@ def _check_type(request: Request) -> None:
         raise HTTPException(415, "Send the body without a Content-Encoding.")
 
 
-async def _read(request: Request, limits: Limits) -> bytes:
+async def read_body(request: Request, limits: Limits) -> bytes:
+    """The whole body; raises `TooLarge`, and HTTP's own 408."""
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared[:20]) > limits.max_body:
         raise _too_large(limits)

@@ -55,6 +55,7 @@ def describe(operations: Sequence[Operation], version: str) -> dict[str, Any]:
             "schemas": components,
             "responses": {
                 "Problem": {"description": "An error", "content": {MEDIA_TYPE: {"schema": schemas[-1]}}},
+                "Foreign": {"description": "An error, in the way that the clients of this protocol expect"},
             },
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "An API key"}},
         },
@@ -77,7 +78,7 @@ def _operation(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
         "parameters": list(_parameters(operation)),
         "responses": {
             **{str(status): _response(answers, schemas) for status, answers in operation.answers.items()},
-            "default": {"$ref": "#/components/responses/Problem"},
+            "default": {"$ref": f"#/components/responses/{'Problem' if operation.refuse is None else 'Foreign'}"},
         },
         # Without configured keys a server on loopback is open.
         "security": [] if operation.public else [{"key": []}, {}],

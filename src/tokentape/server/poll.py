@@ -72,7 +72,9 @@ async def _recorded(services: Services, watcher: Watcher) -> Payload:
         return nothing
     last = page.records[-1][0] if page.records else page.last
     closed = page.closed and last == page.last
-    return watcher.view.encode(page.epoch, entries(page.records), None, last=last, merged=True, closed=closed)
+    return watcher.view.encode(
+        page.epoch, entries(page.records), None, last=last, merged=True, closed=closed, current=last == page.last
+    )
 
 
 async def _until_something(reader: Reader, wait: float) -> None:

@@ -157,7 +157,7 @@ class SseResponse(Response):
             return
         watchers: list[Watcher] = []
         unsent = Unsent(watchers)
-        outlet = MultiOutlet(unsent) if self._dialect is native.multi else SseOutlet(unsent)
+        outlet = self._outlet(unsent)
         handed_over = False
         try:
             refusal = await self._attach(outlet, watchers)
@@ -184,6 +184,9 @@ class SseResponse(Response):
             if not handed_over:
                 for watcher in watchers:
                     watcher.lost()
+
+    def _outlet(self, stream: Stream) -> SseOutlet | MultiOutlet:
+        return MultiOutlet(stream) if self._dialect is native.multi else SseOutlet(stream)
 
     async def _attach(self, outlet: SseOutlet | MultiOutlet, watchers: list[Watcher]) -> Response | None:
         """Puts the views on the outlet; returns what to answer instead, if there is nothing to stream."""

@@ -78,7 +78,8 @@ class Append(msgspec.Struct, kw_only=True):
 
     `keys`, when given, is as long as `records`: a record whose key is already on the stream (and
     retained) is not appended again. `epoch`, when given, must be the stream's. `sequence` must be
-    greater, as text, than the last one given (the Durable Streams protocol's Stream-Seq). With `close`
+    greater, as text, than the last one given (the Durable Streams protocol's Stream-Seq); the empty text comes before
+    all others, so it can be given once, and first. With `close`
     the stream is closed by the same atomic step; an append without records that only closes is allowed,
     and closing a closed stream again is a success.
     """
@@ -107,6 +108,8 @@ class Appended(msgspec.Struct, frozen=True, gc=False):
     closed: bool
     offsets: Sequence[int]
     duplicate: bool = False
+    seq: int = 0
+    """With `duplicate`: the last sequence number that was accepted from this producer."""
 
 
 class Page(NamedTuple):
@@ -144,9 +147,10 @@ class Store(Protocol):
         Offsets MUST be contiguous per (stream, epoch), starting at 1. Checks come in this order: exists
         (`StreamNotFound`), epoch (`CursorGone`, reason `epoch`), fence (`Fenced`), producer (a repeated
         sequence number is a success with `duplicate`; `StaleProducer`; `SequenceConflict`, also when a new
-        producer epoch starts past 0), closed (`StreamClosed`, unless the append only closes, or all its
-        records are known by their keys), sequence (`SequenceConflict`), keys. Batches MUST be applied in the
-        order of the calls. It is not cancelled by cancelling the caller.
+        producer epoch starts past 0, and then with the `epoch` in force among its details), closed
+        (`StreamClosed`, unless the append only closes, or all its records are known by their keys), sequence
+        (`SequenceConflict`), keys. Batches MUST be applied in the order of the calls. It is not cancelled by
+        cancelling the caller.
         """
         ...
 

@@ -211,17 +211,23 @@ def decide(
     if append.fence is not None and not holds(append.fence):
         return Fenced(f"Lease {append.fence.lease!r} was lost: another writer may own {head.name!r} now. Stop writing.")
     producer, sequence, records, keys = append.producer, append.sequence, tuple(append.records), None
+    offsets: Sequence[int]
     for record in records:
         if type(record) is not bytes:  # anything else would be written down and could not be read again
             raise TypeError(f"records are bytes, not {type(record).__name__}")
     if producer is not None:
         try:
-            if not admit(head.find_producer(producer.id), producer.epoch, producer.seq):
-                return _nothing_new(head, (0,) * len(records), duplicate=True), None
+            known = head.find_producer(producer.id)
+            if not admit(known, producer.epoch, producer.seq):
+                seq = producer.seq if known is None else known.seq
+                offsets = (0,) * len(records)
+                return Appended(
+                    head.epoch, head.last + 1, head.last, head.closed, offsets, duplicate=True, seq=seq
+                ), None
         except (StaleProducer, SequenceConflict) as refusal:
             return refusal
     first = head.last + 1
-    offsets: Sequence[int] = range(first, first + len(records))
+    offsets = range(first, first + len(records))
     if append.keys is not None:
         if len(append.keys) != len(records):
             return BadRequest(f"{len(append.keys)} keys were given for {len(records)} records: one each is needed.")
@@ -232,7 +238,7 @@ def decide(
         return SequenceConflict(f"{sequence!r} is not greater than {head.sequence!r}, the last one of {head.name!r}.")
     closes = append.close and not head.closed
     if not (records or closes or producer is not None or sequence is not None):
-        return _nothing_new(head, offsets), None
+        return Appended(head.epoch, first, head.last, head.closed, offsets), None
     # The class's own constructor would take twice as long, and this happens for every token.
     appended = Appended(head.epoch, first, head.last + len(records), closes or head.closed, offsets)
     return appended, Change(head.id, first, records, keys, producer, sequence, closes)
@@ -256,10 +262,6 @@ def _place(
                 seen[key] = offset
         offsets.append(offset)
     return offsets, tuple(new_records), tuple(new_keys) if seen else None
-
-
-def _nothing_new(head: Head, offsets: Sequence[int], *, duplicate: bool = False) -> Appended:
-    return Appended(head.epoch, head.last + 1, head.last, head.closed, offsets, duplicate)
 
 
 def check_position(name: str, after: int, *, first: int, last: int) -> None:

@@ -86,13 +86,22 @@ class RefusalContract:
         assert (await store.info("a")).sequence == "9"
         assert await everything(store, "a") == [b"1", b"2", b"3"]
 
+    async def test_the_empty_sequence_can_be_given_once_and_first(self, store: Store) -> None:
+        await store.create("a", StreamConfig())
+        await put(store, "a", b"1", sequence="")
+        assert (await store.info("a")).sequence == ""
+        assert isinstance(await refused(store, "a", b"no", sequence=""), SequenceConflict)
+        await put(store, "a", b"2", sequence="0")
+        assert await everything(store, "a") == [b"1", b"2"]
+
     async def test_a_producer_may_repeat_itself(self, store: Store) -> None:
         await store.create("a", StreamConfig())
         await put(store, "a", b"0", producer=Producer("p", 0, 0))
         await put(store, "a", b"1", b"2", producer=Producer("p", 0, 1))
         again = await put(store, "a", b"1", b"2", producer=Producer("p", 0, 1))
         assert (again.duplicate, list(again.offsets), again.first, again.last) == (True, [0, 0], 4, 3)
-        assert (await put(store, "a", b"0", producer=Producer("p", 0, 0))).duplicate
+        older = await put(store, "a", b"0", producer=Producer("p", 0, 0))
+        assert (older.duplicate, older.seq) == (True, 1)
         assert await everything(store, "a") == [b"0", b"1", b"2"]
 
     async def test_a_producer_may_repeat_its_last_words_to_a_closed_stream(self, store: Store) -> None:
@@ -106,12 +115,16 @@ class RefusalContract:
         await put(store, "a", b"0", producer=Producer("p", 3, 0))
         gap = await refused(store, "a", b"no", producer=Producer("p", 3, 2))
         assert isinstance(gap, SequenceConflict)
-        assert (gap.details["expected"], gap.details["received"]) == (1, 2)
+        assert gap.details == {"expected": 1, "received": 2}
         stale = await refused(store, "a", b"no", producer=Producer("p", 2, 0))
         assert isinstance(stale, StaleProducer)
         assert stale.details["epoch"] == 3
-        assert isinstance(await refused(store, "a", b"no", producer=Producer("p", 4, 1)), SequenceConflict)
-        assert isinstance(await refused(store, "a", b"no", producer=Producer("new", 0, 1)), SequenceConflict)
+        late = await refused(store, "a", b"no", producer=Producer("p", 4, 1))
+        assert isinstance(late, SequenceConflict)
+        assert late.details == {"expected": 0, "received": 1, "epoch": 3}
+        unknown = await refused(store, "a", b"no", producer=Producer("new", 0, 1))
+        assert isinstance(unknown, SequenceConflict)
+        assert unknown.details == {"expected": 0, "received": 1}
         await put(store, "a", b"1", producer=Producer("p", 4, 0))
         assert isinstance(await refused(store, "a", b"no", producer=Producer("p", 3, 1)), StaleProducer)
         await put(store, "a", b"2", producer=Producer("other", 0, 0))

@@ -68,12 +68,17 @@ async def _get(call: Call[None, None]) -> Response:
 
 async def _delete(call: Call[None, None]) -> Response:
     name = check_stream_name(call.path("name"))
-    for state in ("running", "queued"):
-        for run in call.services.runs.list(state=state, limit=1000):
-            if run.stream == name:
-                raise Conflict(f"Run {run.id} is {state} on {name!r}. Stop it first.", run=run.id)
+    check_unused(call.services, name)
     await call.services.hub.delete(name)
     return Response(status_code=204)
+
+
+def check_unused(services: Services, name: str) -> None:
+    """Raises `Conflict` when a run that has not ended writes to this stream."""
+    for state in ("running", "queued"):
+        for run in services.runs.list(state=state, limit=1000):
+            if run.stream == name:
+                raise Conflict(f"Run {run.id} is {state} on {name!r}. Stop it first.", run=run.id)
 
 
 def _view(services: Services, info: StreamInfo) -> StreamAnswer:

@@ -16,6 +16,7 @@ from tokentape.core.errors import (
     StreamClosed,
     TokentapeError,
 )
+from tokentape.core.producer import out_of_turn
 from tokentape.stores.base import Append, Appended
 from tokentape.stores.log import not_found
 
@@ -74,10 +75,9 @@ class Entry:
                 offsets if self.append.keys is not None else range(first, last + 1),
             )
         elif answer[0] == DUPLICATE:
-            _, epoch, first, last, closed = answer
-            self.result = Appended(
-                epoch.decode(), first, last, bool(closed), (0,) * len(self.append.records), duplicate=True
-            )
+            _, epoch, first, last, closed, seq = answer
+            offsets = (0,) * len(self.append.records)
+            self.result = Appended(epoch.decode(), first, last, bool(closed), offsets, duplicate=True, seq=seq)
         else:
             self.result = refusal(self.append, answer)
 
@@ -112,8 +112,4 @@ def refusal(append: Append, answer: Sequence[Any]) -> TokentapeError:
             epoch=answer[1],
         )
     assert code == OUT_OF_TURN, f"append.lua answered {code}"
-    return SequenceConflict(
-        f"sequence number {seq} of producer epoch {epoch} is out of turn: {answer[1]} comes next.",
-        expected=answer[1],
-        received=seq,
-    )
+    return out_of_turn(epoch, seq, expected=answer[1], known=answer[2] if len(answer) > 2 else None)

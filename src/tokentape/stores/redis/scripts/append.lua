@@ -48,21 +48,21 @@ end
 local function out_of_turn(s, state, producer)
   local epoch, seq = producer[2], producer[3]
   local known = redis.call('HGET', state, 'p:' .. producer[1])
-  local expected = 0
+  local expected, known_epoch, known_seq = 0
   if known then
-    local known_epoch, known_seq = string.match(known, '^(%d+):(%d+)$')
+    known_epoch, known_seq = string.match(known, '^(%d+):(%d+)$')
     known_epoch, known_seq = tonumber(known_epoch), tonumber(known_seq)
     if epoch < known_epoch then
       return {STALE, known_epoch}
     end
     if epoch == known_epoch then
       if seq <= known_seq then
-        return {DUPLICATE, s[EPOCH], s[LAST] + 1, s[LAST], s[CLOSED_AT] > 0 and 1 or 0}
+        return {DUPLICATE, s[EPOCH], s[LAST] + 1, s[LAST], s[CLOSED_AT] > 0 and 1 or 0, known_seq}
       end
       expected = known_seq + 1
     end
   end
-  return seq ~= expected and {OUT_OF_TURN, expected} or nil
+  return seq ~= expected and {OUT_OF_TURN, expected, known_epoch} or nil
 end
 
 -- The records that are not on the stream yet, with their keys; and where all of them stand, or will.
