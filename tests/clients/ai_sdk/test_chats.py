@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
-from ai_sdk_chats import Gate, answer, parts, record, text, told, watched_by
+from ai_sdk_chats import KINDS, Gate, answer, parts, record, text, told, watched_by
 from redis_server import RedisServer
 from served import composed
 
@@ -236,3 +236,13 @@ async def test_a_chat_is_found_through_any_instance(chats, tmp_path):
             whole = await told(one, run.id)
     assert [text(each) for each in seen] == [whole] * 3
     assert len({answer(each)["id"] for each in seen}) == 1
+
+
+async def test_a_server_that_goes_away_leaves_no_answer_that_looks_whole(chats):
+    async with composed() as (tape, url):
+        made = [await chats.open(url, kind, kind, body=simulated(rate=100, tokens=9000)) for kind in KINDS]
+        sent = [asyncio.create_task(chat.call("send", text="Talk")) for chat in made]
+        for chat in made:
+            await chat.call("until", characters=10)
+        tape.hub.drain()
+        assert [seen["status"] for seen in await asyncio.gather(*sent)] == ["error"] * len(made)

@@ -8,6 +8,7 @@ import aiohttp
 import anthropic
 import httpx2
 import pytest
+from served import composed
 
 from tokentape.cli.relay import Relay
 
@@ -210,3 +211,20 @@ async def test_a_position_is_resumed_exactly(tape, url):
     kinds = [json.loads(line[6:])["type"] for line in rest.splitlines() if line.startswith("data: ")]
     assert kinds[0] == "content_block_delta"
     assert kinds[-1] == "message_stop"
+
+
+async def test_a_server_that_goes_away_leaves_no_message_that_looks_whole(node):
+    async with composed() as (tape, url):
+        request = asked(rate=100, tokens=9000)
+        sent = asyncio.create_task(node.call(op="stream", name="drained", baseURL=url.rstrip("/"), request=request))
+        async with (
+            anthropic.AsyncAnthropic(api_key="key", base_url=url, max_retries=0) as client,
+            client.messages.stream(**for_python(dict(request))) as stream,
+        ):
+            pieces = aiter(stream.text_stream)
+            await anext(pieces)
+            await node.call(op="until", name="drained", characters=10)
+            tape.hub.drain()
+            with pytest.raises(httpx2.TransportError):
+                _ = [piece async for piece in pieces]
+        assert "error" in await sent
