@@ -14,7 +14,8 @@ CHROMIUM ?= chromium chromium-browser google-chrome google-chrome-stable
 REDIS_SERVER ?= redis-server valkey-server
 
 export PYTHONNOUSERSITE := 1
-unexport PYTHONPATH PYTHONHOME
+# The last of these would make every server that a test starts compile all of it.
+unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
 
 ##@ Use
 
