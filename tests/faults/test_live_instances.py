@@ -23,7 +23,7 @@ from tokentape.hub.channels import Publish
 from tokentape.server.config import load_config
 
 SCRIPT = Path(__file__).parents[1] / "support" / "brief_presence.py"
-SECONDS = 4.0
+SECONDS = 3.0
 """After which a process that is silent is taken for dead."""
 SLOW = {
     "model": "simulated",
@@ -145,7 +145,7 @@ async def test_row_26_the_last_watcher_of_all_instances(redis: RedisServer, how:
             await events.next()
             roster = tape.channels.roster
             await until(lambda: roster.known(f"$audience/{run.stream}"))
-            await asyncio.sleep(3)
+            await asyncio.sleep(2.6)
             assert run.info.state == "running"
             if how == "leaves":
                 left = time.monotonic()
