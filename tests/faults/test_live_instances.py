@@ -7,7 +7,7 @@ import json
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -139,12 +139,14 @@ async def test_row_26_the_last_watcher_of_all_instances(redis: RedisServer, how:
     shorten(tape, SECONDS)
     async with tape:
         run = await tape.start(**SLOW, on_no_watchers={"stop_after": 2.0})
-        # Begun after the run: it learns of it from what is recorded.
-        async with instance(redis) as other:
-            events = await Stream.open(other.port, f"/v1/runs/{run.id}/events", headers={})
-            await events.next()
-            roster = tape.channels.roster
-            await until(lambda: roster.known(f"$audience/{run.stream}"))
+        roster, audience = tape.channels.roster, f"$audience/{run.stream}"
+        async with AsyncExitStack() as stack:
+            # Somebody is here until the other one has begun: after the run, of which it learns from what is recorded.
+            async with tape.hub.reading(run.stream, "start"):
+                other = await stack.enter_async_context(instance(redis))
+                events = await Stream.open(other.port, f"/v1/runs/{run.id}/events", headers={})
+                await events.next()
+                await until(lambda: {member.id for member in roster.known(audience)} - {roster.instance})
             await asyncio.sleep(2.6)
             assert run.info.state == "running"
             if how == "leaves":
