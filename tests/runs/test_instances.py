@@ -532,6 +532,8 @@ async def test_runs_wait_for_room_at_their_provider(store, monkeypatch) -> None:
     async with instances(store, INLINE, INLINE, max_live=1) as (one, two):
         ids = [(await one.runs.start(request(channel="room")))[0].id for _ in range(3)]
         await until(lambda: len(one.provider.generations) == 1)
+        for run_id in ids:
+            await two.runs.find(run_id)
         await until(lambda: [two.runs.get(run_id).state for run_id in ids] == ["running", "queued", "queued"])
         told: asyncio.Queue = asyncio.Queue()
 

@@ -52,7 +52,7 @@ class Sentinel:
         config = folder / "sentinel.conf"
         config.write_text(
             f"port {self.sentinel.port}\nbind 127.0.0.1\nsentinel monitor tape 127.0.0.1 {self.master.port} 1\n"
-            "sentinel down-after-milliseconds tape 1500\nsentinel failover-timeout tape 2000\n"
+            "sentinel down-after-milliseconds tape 500\nsentinel failover-timeout tape 2000\n"
             + (f'user {login[0]} on ">{login[1]}" ~* &* +@all\nuser default off\n' if login else "")
         )
         self.sentinel.login = login or ()
