@@ -7,14 +7,16 @@ MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
 ARGS ?=
-WORKERS ?= 2
+# Processes for the tests: more than there are cores, since half of the time they wait.
+WORKERS ?= 3
 # Where to find a Chromium for the browser tests: a path, or names to look for on PATH.
 CHROMIUM ?= chromium chromium-browser google-chrome google-chrome-stable
 # Likewise a Redis 7 or Valkey, which the tests start themselves.
 REDIS_SERVER ?= redis-server valkey-server
 
 export PYTHONNOUSERSITE := 1
-unexport PYTHONPATH PYTHONHOME
+# The last of these would make every server that a test starts compile all of it.
+unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
 
 ##@ Use
 
@@ -26,7 +28,7 @@ demo: .venv/run.stamp ## start a server with the simulated model; make demo ARGS
 
 .PHONY: test
 test: .venv/dev.stamp programs ## check, then run every test except the soak tests; ARGS go to pytest
-	@$(MAKE) --keep-going check
+	@$(MAKE) --keep-going -j2 check
 	@$(with-programs) $(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
 	@echo "Checks and tests passed."
 

@@ -48,6 +48,13 @@ def test_help_does_not_wait_for_what_it_does_not_need():
     assert done.stdout.endswith("set()\n")
 
 
+def test_a_server_without_providers_loads_no_http_client():
+    """It would take longer than all the rest of its start."""
+    code = "import sys, tokentape.cli.serve, tokentape.cli.worker; print({'aiohttp'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert done.stdout == "set()\n"
+
+
 def test_version(capsys):
     assert main(["--version"]) == Exit.OK
     assert capsys.readouterr().out == f"tokentape {__version__}\n"

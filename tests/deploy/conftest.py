@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -27,6 +28,5 @@ async def instances(shared_redis: RedisServer, tmp_path: Path) -> AsyncIterator[
             ServerProcess(shared_redis.url, tmp_path / "one.log"),
             ServerProcess(shared_redis.url, tmp_path / "two.log"),
         )
-        await stack.enter_async_context(one)
-        await stack.enter_async_context(two)
+        await asyncio.gather(*(stack.enter_async_context(each) for each in (one, two)))
         yield one, two

@@ -7,7 +7,7 @@ import json
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from tokentape.hub.channels import Publish
 from tokentape.server.config import load_config
 
 SCRIPT = Path(__file__).parents[1] / "support" / "brief_presence.py"
-SECONDS = 4.0
+SECONDS = 3.0
 """After which a process that is silent is taken for dead."""
 SLOW = {
     "model": "simulated",
@@ -139,13 +139,15 @@ async def test_row_26_the_last_watcher_of_all_instances(redis: RedisServer, how:
     shorten(tape, SECONDS)
     async with tape:
         run = await tape.start(**SLOW, on_no_watchers={"stop_after": 2.0})
-        # Begun after the run: it learns of it from what is recorded.
-        async with instance(redis) as other:
-            events = await Stream.open(other.port, f"/v1/runs/{run.id}/events", headers={})
-            await events.next()
-            roster = tape.channels.roster
-            await until(lambda: roster.known(f"$audience/{run.stream}"))
-            await asyncio.sleep(3)
+        roster, audience = tape.channels.roster, f"$audience/{run.stream}"
+        async with AsyncExitStack() as stack:
+            # Somebody is here until the other one has begun: after the run, of which it learns from what is recorded.
+            async with tape.hub.reading(run.stream, "start"):
+                other = await stack.enter_async_context(instance(redis))
+                events = await Stream.open(other.port, f"/v1/runs/{run.id}/events", headers={})
+                await events.next()
+                await until(lambda: {member.id for member in roster.known(audience)} - {roster.instance})
+            await asyncio.sleep(2.6)
             assert run.info.state == "running"
             if how == "leaves":
                 left = time.monotonic()

@@ -54,7 +54,7 @@ class Chaos:
         body = {
             "messages": HELLO,
             "on_crash": ("restart", "interrupt")[number % 2],
-            "simulated": {"rate": 40, "tokens": 40 + number * 37 % 200, "seed": 1},
+            "simulated": {"rate": 60, "tokens": 40 + number * 37 % 200, "seed": 1},
         }
         headers = {"Idempotency-Key": f"run-{number}"}
         while True:
@@ -91,7 +91,7 @@ async def one_run(chaos: Chaos, number: int, watchers: int) -> tuple[dict[str, A
 @pytest.mark.parametrize(
     ("runs", "seconds", "watchers"),
     [
-        pytest.param(12, 5, 3, marks=pytest.mark.timeout(120)),
+        pytest.param(12, 4, 3, marks=pytest.mark.timeout(120)),
         pytest.param(50, 120, 10, marks=[pytest.mark.soak, pytest.mark.timeout(900)]),
     ],
 )

@@ -83,7 +83,7 @@ async def test_what_one_instance_does_the_other_knows(tmp_path: Path) -> None:
 async def test_row_8_watchers_of_a_killed_instance_resume_at_another(tmp_path: Path) -> None:
     async with fleet(tmp_path) as made:
         one, two, three = await asyncio.gather(made.serve(), made.serve(), made.serve())
-        run = await one.start_run(rate=200, tokens=600)
+        run = await one.start_run(rate=200, tokens=400)
         watchers = await watching([two, three], run, count=8)
         async with asyncio.timeout(30):
             await asyncio.gather(*(seen.until(50) for seen, _ in watchers))
@@ -126,7 +126,7 @@ async def test_row_9_a_killed_instance_leaves_no_run_open(tmp_path: Path, on_cra
 async def test_row_10_a_frozen_writer_is_fenced_off(tmp_path: Path, on_crash: str) -> None:
     async with fleet(tmp_path) as made:
         one, two = await asyncio.gather(made.serve(), made.serve())
-        run = await one.start_run(on_crash=on_crash, rate=50, tokens=250)
+        run = await one.start_run(on_crash=on_crash, rate=100, tokens=250)
         watchers = await watching([two], run)
         async with asyncio.timeout(30):
             await asyncio.gather(*(seen.until(20) for seen, _ in watchers))
@@ -193,7 +193,7 @@ async def test_row_13_runs_go_on_when_redis_has_lost_them_all(tmp_path: Path) ->
 async def test_p4_an_instance_that_ends_hands_over_what_may_be_restarted(tmp_path: Path) -> None:
     async with fleet(tmp_path, TOKENTAPE_SHUTDOWN_GRACE="300ms") as made:
         one, two = await asyncio.gather(made.serve(), made.serve())
-        runs = [await one.start_run(on_crash=on_crash, tokens=300) for on_crash in ("restart", "interrupt")]
+        runs = [await one.start_run(on_crash=on_crash, tokens=200) for on_crash in ("restart", "interrupt")]
         watchers = [await watching([one, two], run) for run in runs]
         async with asyncio.timeout(30):
             await asyncio.gather(*(seen.until(20) for some in watchers for seen, _ in some))

@@ -19,8 +19,8 @@ from tokentape.core.sse import SseDecoder
 from tokentape.runs import RunInfo
 
 READERS = 20
-SLOW_SECONDS = 4
-TOKENS = 12_000
+SLOW_SECONDS = 3
+TOKENS = 8_000
 BUFFERED = 1_048_576
 """Bytes of process memory that one slow reader may cost: its connection's buffers, with room for the allocator."""
 

@@ -63,8 +63,8 @@ async def told(server: Program, run_id: str, positions: asyncio.Queue[int]) -> N
 async def test_row_9_a_killed_worker_leaves_no_run_open(tmp_path: Path) -> None:
     async with fleet(tmp_path) as made:
         server, [one] = await started(made, workers=1)
-        again = [await server.start_run(on_crash="restart", tokens=200) for _ in range(3)]
-        once = [await server.start_run(tokens=200) for _ in range(3)]
+        again = [await server.start_run(on_crash="restart", tokens=150) for _ in range(3)]
+        once = [await server.start_run(tokens=150) for _ in range(3)]
         await asyncio.gather(*(server.until(run["id"], state="running") for run in again + once))
         await one.kill()
         await made.worker()
@@ -81,7 +81,7 @@ async def test_row_9_somebody_at_a_terminal_sees_the_run_begin_again(tmp_path: P
         server, workers = await started(made, workers=2)
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "tokentape", "send", "--url", server.told["url"], "--on-crash", "restart",
-            "--simulated", "rate=40,tokens=120,seed=1", "Hello",
+            "--simulated", "rate=100,tokens=200,seed=1", "Hello",
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         assert process.stdout is not None
@@ -105,7 +105,7 @@ async def test_row_9_somebody_at_a_terminal_sees_the_run_begin_again(tmp_path: P
 async def test_row_10_a_frozen_worker_is_fenced_off(tmp_path: Path) -> None:
     async with fleet(tmp_path) as made:
         server, [one] = await started(made, workers=1)
-        run = await server.start_run(on_crash="restart", rate=50, tokens=200)
+        run = await server.start_run(on_crash="restart", tokens=150)
         await server.until(run["id"], state="running")
         one.signal(signal.SIGSTOP)
         await made.worker()
@@ -127,8 +127,8 @@ async def test_a_worker_that_ends_hands_over_and_finishes(tmp_path: Path) -> Non
         await one.kill()
         one = await made.worker(TOKENTAPE_SHUTDOWN_GRACE="1s")
         short = await server.start_run(tokens=80)
-        again = await server.start_run(on_crash="restart", tokens=400)
-        once = await server.start_run(tokens=400)
+        again = await server.start_run(on_crash="restart", tokens=250)
+        once = await server.start_run(tokens=250)
         for run in (short, again, once):
             await server.until(run["id"], state="running")
         late, code = await asyncio.gather(_start_late(server), one.end())
@@ -150,10 +150,10 @@ async def _start_late(server: Program) -> dict:
 async def test_row_26_watchers_at_a_server_keep_a_run_of_a_worker_alive(tmp_path: Path) -> None:
     async with fleet(tmp_path) as made:
         server, _ = await started(made, workers=1)
-        run = await server.start_run(tokens=100_000, on_no_watchers={"stop_after": 5})
+        run = await server.start_run(tokens=100_000, on_no_watchers={"stop_after": 2.5})
         seen = Seen()
         watching = asyncio.create_task(cut_sse(server.port, f"/v1/runs/{run['id']}/events", seen, budget=100_000_000))
-        await asyncio.sleep(8)
+        await asyncio.sleep(4)
         assert (await server.run(run["id"]))["state"] == "running"
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
@@ -169,12 +169,12 @@ async def test_runs_that_wait_survive_a_restart_of_redis(tmp_path: Path) -> None
         for run in runs:
             await server.events(run["id"])
         await workers[0].kill()
-        waiting = [await server.start_run(rate=0, tokens=3) for _ in range(5)]
+        waiting = [await server.start_run(rate=0, tokens=3) for _ in range(3)]
         await asyncio.to_thread(made.redis.stop, signal.SIGKILL)
         await asyncio.to_thread(made.redis.start)
         # An entry of the queue is a hint: without any, the runs are found all the same.
         made.redis.command("DEL", "tape:{runs}:jobs")
-        await made.worker(1)
+        await made.worker(2)
         for run in waiting:
             assert kinds(await server.events(run["id"])) == ["start", "token", "usage", "done"]
 

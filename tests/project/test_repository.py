@@ -29,7 +29,8 @@ def texts() -> Iterator[tuple[Path, str]]:
     """Every text file of the checkout, as its path from the root and its content."""
     for folder, folders, names in os.walk(ROOT):
         folders[:] = filter(is_source, folders)
-        for path in (Path(folder, name) for name in names):
+        # In a worktree of git, `.git` is a file with a path of the machine.
+        for path in (Path(folder, name) for name in names if name != ".git"):
             try:
                 yield path.relative_to(ROOT), path.read_text("utf-8")
             except UnicodeDecodeError:

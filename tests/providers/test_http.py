@@ -543,7 +543,7 @@ async def test_closing_a_provider_leaves_nothing_open(provider_at):
         await connection.closed()
         closed.set()
 
-    async with raw_upstream(answer) as upstream, asyncio.timeout(2):
+    async with raw_upstream(answer) as upstream, asyncio.timeout(20):
         provider = provider_at(upstream.url)
         await played(provider, asking())
         await provider.aclose()

@@ -138,11 +138,11 @@ async def test_the_watchers_of_a_killed_instance_count_until_they_have_run_out(p
 
 async def test_moving_from_one_instance_to_the_other_stops_nothing(pair):
     one, two = pair
-    info = await one.start(grace=2)
+    info = await one.start(grace=1)
     two.learn(info)
     for instance in (one, two, one, two, one):
         async with instance.watching(info):
-            await asyncio.sleep(0.6)
+            await asyncio.sleep(0.3)
         await asyncio.sleep(0.1)
     assert one.runs.live() == 1
 
@@ -164,7 +164,7 @@ async def test_an_instance_that_drains_leaves_its_watchers_time_to_come_back(pai
 
 async def test_the_grace_begins_when_the_last_one_leaves_also_if_he_came_unnoticed(pair, store, monkeypatch):
     one, two = pair
-    info = await one.start(grace=1.5)
+    info = await one.start(grace=0.8)
     two.learn(info)
     with monkeypatch.context() as deaf:
         deaf.setattr(store, "broadcast", lambda *_: None)
@@ -172,11 +172,11 @@ async def test_the_grace_begins_when_the_last_one_leaves_also_if_he_came_unnotic
         await watching.__aenter__()
         await until(lambda: two.audience._said)
     # The wait that had begun for want of news comes to its end, and to nothing, before he leaves.
-    await asyncio.sleep(2.5)
+    await asyncio.sleep(1.4)
     left = time.monotonic()
     await watching.__aexit__(None, None, None)
     await until(lambda: ended(one, info))
-    assert time.monotonic() - left >= 1.4
+    assert time.monotonic() - left >= 0.7
 
 
 async def test_coming_and_going_quickly_ends_up_with_the_truth(pair):

@@ -418,6 +418,30 @@ async def test_drain_lets_runs_finish(store, provider) -> None:
         assert runs.get(info.id).reason == "stop"
 
 
+async def test_drain_lets_a_run_finish_that_was_just_let_in(store, provider, monkeypatch) -> None:
+    acquire, asked, answer = store.acquire, asyncio.Event(), asyncio.Event()
+
+    async def slowly(*args, **more):
+        asked.set()
+        await answer.wait()
+        return await acquire(*args, **more)
+
+    monkeypatch.setattr(store, "acquire", slowly)
+    async with running(store, provider) as runs:
+        starting = asyncio.create_task(runs.start(request()))
+        await asked.wait()
+        draining = asyncio.create_task(runs.drain(5))
+        while not runs._executor.draining:  # noqa: ASYNC110 - nobody is told
+            await asyncio.sleep(0)
+        with pytest.raises(ShuttingDown):
+            await runs.start(request())
+        answer.set()
+        info, _ = await starting
+        provider.say("whole", FINISH)
+        await draining
+        assert runs.get(info.id).reason == "stop"
+
+
 async def test_list_pages_from_the_newest(runs, provider) -> None:
     made = [(await runs.start(request()))[0].id for _ in range(5)]
     assert [info.id for info in runs.list(limit=2)] == made[:-3:-1]

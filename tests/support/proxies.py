@@ -82,8 +82,8 @@ class Proxy:
         self.name = name
         self.port = free_port()
         self.certificate = folder / "proxy.pem"
-        self._tls = tls and not plain and not locations
-        self.url = f"http{'s' if self._tls else ''}://127.0.0.1:{self.port}"
+        self.tls = tls and not plain and not locations
+        self.url = f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}"
         self._folder = folder
         self._log = folder / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -100,7 +100,7 @@ class Proxy:
         common = {"127.0.0.1:8001": one, "127.0.0.1:8002": two}
         if self.name == "nginx":
             changes = {
-                "listen 443 ssl http2": f"listen 127.0.0.1:{self.port}{' ssl http2' if self._tls else ''}",
+                "listen 443 ssl http2": f"listen 127.0.0.1:{self.port}{' ssl http2' if self.tls else ''}",
                 "listen 80": f"listen 127.0.0.1:{other}",
                 f"{CERTIFICATE_FOLDER}/fullchain.pem": pem,
                 f"{CERTIFICATE_FOLDER}/privkey.pem": pem,

@@ -45,7 +45,8 @@ class Sentinel:
 
     def __init__(self, folder: Path, *, login: tuple[str, str] | None = None) -> None:
         """`login` is what Sentinel asks for; Redis asks for nothing."""
-        self.master = RedisServer(folder)
+        # As it comes, a master waits five seconds for other replicas before it sends anything to the first.
+        self.master = RedisServer(folder, "--save", "", "--repl-diskless-sync-delay", "0")
         self.replica = RedisServer(folder, "--save", "", "--replicaof", "127.0.0.1", str(self.master.port))
         self.sentinel = RedisServer(folder)
         config = folder / "sentinel.conf"

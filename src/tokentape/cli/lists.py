@@ -6,9 +6,10 @@ import datetime as dt
 
 import click
 
+from tokentape.cli.connecting import connect
 from tokentape.cli.console import Console
 from tokentape.cli.exits import Exit
-from tokentape.cli.options import connect, json_option, run, url_option
+from tokentape.cli.options import json_option, run, url_option
 from tokentape.client import Client
 from tokentape.runs.request import State
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from tokentape.cli.configuration import config_option, read_config
+from tokentape.cli.connecting import connect
 from tokentape.cli.console import Console
 from tokentape.cli.exits import Exit
-from tokentape.cli.options import connect, json_option, run
+from tokentape.cli.options import json_option, run
 from tokentape.client import Model
 from tokentape.providers.catalog import Catalog
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
 import click
 
 from tokentape.cli.invocation import DEFAULT_URL
-from tokentape.client import Client, Patience, Transport
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -34,11 +32,6 @@ transport_option = click.option(
     show_default=True,
     help="How events come: Server-Sent Events, WebSocket or long-poll.",
 )
-
-
-def connect(url: str, transport: Transport = "sse", *, patience: Patience | None = None) -> Client:
-    """A client of the server at `url`; the credential comes from the environment, where `ps` does not show it."""
-    return Client(url, token=os.environ.get("TOKENTAPE_TOKEN") or None, transport=transport, patience=patience)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

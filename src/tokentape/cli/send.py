@@ -9,10 +9,11 @@ from typing import Any, get_args
 import click
 import msgspec
 
+from tokentape.cli.connecting import connect
 from tokentape.cli.console import Console
 from tokentape.cli.exits import Exit, exit_for_reason
 from tokentape.cli.invocation import command
-from tokentape.cli.options import connect, json_option, run, transport_option, url_option
+from tokentape.cli.options import json_option, run, transport_option, url_option
 from tokentape.cli.playback import Playback, playback, tell_connection
 from tokentape.client import Client, Patience, Transport, Watch
 from tokentape.providers.simulation import Options

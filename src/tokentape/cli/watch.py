@@ -8,10 +8,11 @@ from typing import Final
 
 import click
 
+from tokentape.cli.connecting import connect
 from tokentape.cli.console import Console
 from tokentape.cli.exits import Exit, exit_for_reason
 from tokentape.cli.invocation import command
-from tokentape.cli.options import connect, json_option, run, transport_option, url_option
+from tokentape.cli.options import json_option, run, transport_option, url_option
 from tokentape.cli.playback import playback, tell_connection
 from tokentape.client import Client, Transport
 from tokentape.core.resume import From, parse_from

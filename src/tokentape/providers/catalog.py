@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncGenerator, Sequence
-from typing import Any, Final
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from tokentape.core.errors import ModelNotFound, SetupError
-from tokentape.providers.anthropic import AnthropicProvider
 from tokentape.providers.base import Checking, Generation, Part, Provider, Timeouts
-from tokentape.providers.configuration import CatalogConfig, ModelConfig, ProviderConfig, configured, discover
-from tokentape.providers.openai import OpenAIProvider
+from tokentape.providers.configuration import (
+    SIMULATED,
+    CatalogConfig,
+    Kind,
+    ModelConfig,
+    ProviderConfig,
+    configured,
+    discover,
+)
 from tokentape.providers.simulated import SimulatedProvider
+
+if TYPE_CHECKING:
+    from tokentape.providers.anthropic import AnthropicProvider
+    from tokentape.providers.openai import OpenAIProvider
 
 MAX_NAME: Final = 200
 """Characters of a model's name in a request."""
@@ -57,6 +68,9 @@ class Catalog:
         for model in config.models.values():
             for name in model.fallback:
                 self._check(name, f"`fallback` of [models.{model.name}]")
+        owners = {model.provider for model in config.models.values()} | {*config.providers.values()}
+        for kind in {owner.kind for owner in owners} - {SIMULATED}:
+            _over_http(kind)  # now, and not while everybody waits for the first request
 
     def resolve(self, name: str) -> tuple[ResolvedModel, ...]:
         """A model and its fallbacks, in order; without a name the default one. Raises `ModelNotFound`.
@@ -129,15 +143,22 @@ class Catalog:
         )
 
 
+@cache
+def _over_http(kind: Kind) -> type[AnthropicProvider | OpenAIProvider]:
+    """Loaded when it is configured, and not before: an HTTP client takes longer than all the rest of a server."""
+    if kind == "anthropic":
+        from tokentape.providers.anthropic import AnthropicProvider  # noqa: PLC0415 - see above
+
+        return AnthropicProvider
+    from tokentape.providers.openai import OpenAIProvider  # noqa: PLC0415 - see above
+
+    return OpenAIProvider
+
+
 def _make(config: ProviderConfig) -> Provider:
-    match config.kind:
-        case "simulated":
-            return SimulatedProvider()
-        case "anthropic":
-            make: type[AnthropicProvider | OpenAIProvider] = AnthropicProvider
-        case "openai":
-            make = OpenAIProvider
-    return make(
+    if config.kind == SIMULATED:
+        return SimulatedProvider()
+    return _over_http(config.kind)(
         name=config.name,
         base_url=config.base_url,
         api_key=config.api_key,

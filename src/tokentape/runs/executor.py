@@ -199,8 +199,11 @@ class Executor:
     async def drain(self, seconds: float) -> None:
         """Takes no new runs, lets the present ones finish for so long, then hands them over or interrupts them."""
         self.draining = True
-        if self._tasks:
-            await asyncio.wait(tuple(self._tasks), timeout=seconds)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        # Again, because a run that was asked for before may be launched only now.
+        while self._tasks and (left := until - loop.time()) > 0:
+            await asyncio.wait(tuple(self._tasks), timeout=left)
         for runner in tuple(self.live.values()):
             if may_restart(runner.info):
                 runner.stop(HAND_OVER, "shutdown")

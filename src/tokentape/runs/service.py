@@ -80,6 +80,7 @@ class Runs:
         self._channels = channels
         self._settings = settings or RunSettings()
         self._now = now
+        self._beginning: set[asyncio.Future[tuple[RunInfo, bool]]] = set()
         lease = self._settings.lease
         self._registry = Registry(hub, max_bytes=self._settings.index_bytes, now=now)
         self._registry.on_stop = self._stopped_elsewhere
@@ -145,6 +146,9 @@ class Runs:
         Raises `BadRequest`, `ModelNotFound`, `RunNotFound` (of `replaces`), `RunConflict` (the key was used for
         another request, or the run was replaced already), `TooMany`, `ShuttingDown`.
         """
+        if request.replaces is not None:
+            await self.find(request.replaces)
+        # From here to the beginning there is no wait: a drain sees every run that was let in.
         if self._executor.draining:
             raise ShuttingDown("This server is going away; start the run again in a moment.")
         # What an iterator of this process says can be read by nobody else.
@@ -153,8 +157,6 @@ class Runs:
         request.check()
         if provider is not None and request.on_crash == "restart":
             raise BadRequest("What an iterator yields cannot be had again: leave `on_crash` at 'interrupt'.")
-        if request.replaces is not None:
-            await self.find(request.replaces)
         attempts = self._executor.attempts(request, provider)
         for attempt in attempts:
             if isinstance(attempt.provider, Checking):
@@ -176,7 +178,10 @@ class Runs:
             digest=hashlib.sha256(msgspec.json.encode(request)).hexdigest() if key is not None else None,
         )
         # Shielded: a caller that goes away while its run begins has not stopped it (P6).
-        return await asyncio.shield(self._begin(info, request, attempts))
+        beginning = asyncio.ensure_future(self._begin(info, request, attempts))
+        self._beginning.add(beginning)
+        beginning.add_done_callback(self._beginning.discard)
+        return await asyncio.shield(beginning)
 
     def _check_room(self, queue: str) -> None:
         limit = self._settings.max_live
@@ -351,6 +356,8 @@ class Runs:
             await self._worker.aclose()
         self._executor.draining = True
         await self._taker.aclose()
+        # What was let in a moment ago has its time to finish, too.
+        await asyncio.gather(*self._beginning, return_exceptions=True)
         await self._executor.drain(seconds)
         await self._close()
 

@@ -278,7 +278,7 @@ async def test_who_reads_a_little_at_a_time_is_served():
 
 async def read_slowly(raw) -> bytes:
     data = b""
-    while b'"last"' not in data[-4000:]:
+    while not (b'"last"' in data[-4000:] and data.endswith(b"}}")):
         more = await raw.reader.read(3000)
         assert more, "it was cut"
         data += more
