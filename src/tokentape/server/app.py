@@ -15,7 +15,8 @@ from tokentape.server.logs import AccessLog
 from tokentape.server.openapi import describe
 from tokentape.server.operations import Operation, routes_of
 from tokentape.server.problems import Boundary, on_error, on_http_error
-from tokentape.server.routes import channels, runs, streams, system, watch
+from tokentape.server.retries import Retries
+from tokentape.server.routes import channels, openai_chat, openai_responses, runs, streams, system, watch
 from tokentape.server.routes.page import page_routes
 from tokentape.server.services import Services
 from tokentape.server.websocket.routes import websocket_routes
@@ -26,6 +27,8 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *watch.OPERATIONS,
     *streams.OPERATIONS,
     *system.OPERATIONS,
+    *openai_chat.OPERATIONS,
+    *openai_responses.OPERATIONS,
 )
 EXPOSED_HEADERS: Final = ("Location", "Retry-After", "Tokentape-Run", "Tokentape-Cursor")
 ALLOWED_HEADERS: Final = ("Authorization", "Cache-Control", "Idempotency-Key", "Last-Event-ID")
@@ -42,6 +45,7 @@ def create_app(services: Services) -> Starlette:
     app.router.redirect_slashes = False
     app.state.services = services
     app.state.gate = Gate(services.config)
+    app.state.retries = Retries()
     app.state.readiness = system.Readiness()
     app.state.openapi = describe(OPERATIONS, services.version)
     return app

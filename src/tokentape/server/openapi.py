@@ -16,6 +16,7 @@ _REF: Final = "#/components/schemas/{name}"
 _PATH_DESCRIPTIONS: Final = {
     "id": "The id of a run",
     "name": "The name of a stream; its slashes may stand as they are",
+    "model": "The name of a model; its slashes may stand as they are",
 }
 
 
