@@ -31,9 +31,10 @@ class RetrieveQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Whether to watch, and from where."""
 
     stream: bool = False
-    starting_after: Annotated[
-        int | None, msgspec.Meta(ge=-1, description="the `sequence_number` up to which the client has everything")
-    ] = None
+    starting_after: (
+        Annotated[int, msgspec.Meta(ge=-1, description="the `sequence_number` up to which the client has everything")]
+        | None
+    ) = None
 
 
 class ItemsQuery(msgspec.Struct, frozen=True, kw_only=True):
