@@ -110,7 +110,7 @@ class _Events:
                 self._begin(number)
             case Open(block):
                 self._open(number, block)
-            case Grow(block, piece) if piece:
+            case Grow(block, piece):
                 self._grow(number, block, piece)
             case Close(block):
                 self._close(number, block, cut_status(self._told.story.finish) if cut else "completed")
