@@ -30,8 +30,17 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *openai_chat.OPERATIONS,
     *openai_responses.OPERATIONS,
 )
-EXPOSED_HEADERS: Final = ("Location", "Retry-After", "Tokentape-Run", "Tokentape-Cursor")
-ALLOWED_HEADERS: Final = ("Authorization", "Cache-Control", "Idempotency-Key", "Last-Event-ID")
+EXPOSED_HEADERS: Final = (
+    *("Location", "Retry-After", "Tokentape-Run", "Tokentape-Cursor"),
+    *("X-Request-Id", "X-Should-Retry"),  # the OpenAI SDKs read them
+)
+ALLOWED_HEADERS: Final = (
+    *("Authorization", "Cache-Control", "Idempotency-Key", "Last-Event-ID"),
+    # What the SDKs of OpenAI and Anthropic, which are made by one generator, send from a browser.
+    *("X-Stainless-Arch", "X-Stainless-Helper-Method", "X-Stainless-Lang", "X-Stainless-OS"),
+    *("X-Stainless-Package-Version", "X-Stainless-Retry-Count", "X-Stainless-Runtime"),
+    *("X-Stainless-Runtime-Version", "X-Stainless-Timeout", "OpenAI-Organization", "OpenAI-Project"),
+)
 
 
 def create_app(services: Services) -> Starlette:

@@ -140,7 +140,7 @@ async def test_what_fails_is_the_sdks_own_error(rig: Rig, client: AsyncOpenAI) -
     rig.provider.say("Once ", overloaded())
     with pytest.raises(openai.APIError, match="busy"):  # noqa: PT012 - as above
         async for event in await client.responses.create(**ASK_RESPONSE, stream=True):
-            events.append(event)
+            events += [event]  # those before the error, too
     assert events[-1].type == "response.failed"
     assert events[-1].response.error.code == "provider_overloaded"
     assert events[-1].response.output_text == "Once "
@@ -194,7 +194,9 @@ async def test_a_chat_is_stopped_and_keeps_its_text(rig: Rig, client: AsyncOpenA
         reason = chunk.choices[0].finish_reason or reason
         if text == "Once " and reason is None:
             for _ in range(2):
-                stopped = await client.post(f"/chat/completions/{chunk.id}/stop", cast_to=openai.types.chat.ChatCompletion)
+                stopped = await client.post(
+                    f"/chat/completions/{chunk.id}/stop", cast_to=openai.types.chat.ChatCompletion
+                )
                 assert stopped.choices[0].message.content == "Once "
     assert (text, reason) == ("Once ", "stop")
     assert (await rig.services.runs.find(stream.response.headers["tokentape-run"])).reason == "stopped"
@@ -342,7 +344,7 @@ async def test_a_response_that_was_cut_raises_and_goes_on_after_any_event(rig: R
     ):
         with pytest.raises(openai.APIConnectionError):  # noqa: PT012 - in mid-stream
             async for event in await unlucky.responses.create(**ASK_RESPONSE, background=True, stream=True):
-                seen.append(event)
+                seen += [event]
     identity, last = seen[0].response.id, seen[-1].sequence_number
     rest = await client.responses.retrieve(identity, stream=True, starting_after=last)
     rig.provider.say(*WORDS[2:], FINISH)
@@ -361,15 +363,17 @@ async def test_a_response_that_was_cut_raises_and_goes_on_after_any_event(rig: R
     with pytest.raises(openai.BadRequestError):
         await client.responses.retrieve(identity, stream=True, starting_after=len(seen))
     async with client.responses.stream(response_id=identity, starting_after=last) as helped:
-        assert [event.sequence_number async for event in helped][0] > last
+        numbers = [event.sequence_number async for event in helped]
+        assert numbers[0] > last
 
 
 # Both
 
 
-async def test_an_answer_that_was_lost_is_not_paid_for_twice(rig: Rig) -> None:
+@pytest.mark.parametrize("server", ["ours", "uvicorn"])
+async def test_an_answer_that_was_lost_is_not_paid_for_twice(server: str) -> None:
     """The SDK gives up waiting, and asks again by itself: it gets the answer that it had asked for."""
-    async with client_of(rig.url, timeout=0.5, max_retries=4) as impatient:
+    async with running_server(server=server) as rig, client_of(rig.url, timeout=0.5, max_retries=4) as impatient:
 
         async def chat() -> str:
             return (await impatient.chat.completions.create(**ASK)).choices[0].message.content or ""
@@ -385,14 +389,43 @@ async def test_an_answer_that_was_lost_is_not_paid_for_twice(rig: Rig) -> None:
             rig.provider.say("Once ", FINISH)
             assert await asking == "Once "
             assert len(rig.provider.generations) == before + 1
-    # An equal question that is none of the SDK's own repeats is a new one.
-    async with client_of(rig.url) as client:
-        rig.provider.say("Twice", FINISH)
-        assert (await client.chat.completions.create(**ASK)).choices[0].message.content == "Twice"
-        rig.provider.say("Three", FINISH)
-        for _ in range(2):
-            keyed = await client.chat.completions.create(**ASK, extra_headers={"Idempotency-Key": "mine"})
-            assert keyed.choices[0].message.content == "Three"
+
+
+async def test_an_equal_question_is_a_new_one_unless_it_has_the_same_key(rig: Rig, client: AsyncOpenAI) -> None:
+    for text in ("Once", "Twice"):
+        rig.provider.say(text, FINISH)
+        assert (await client.chat.completions.create(**ASK)).choices[0].message.content == text
+    rig.provider.say("Three", FINISH)
+    for _ in range(2):
+        keyed = await client.chat.completions.create(**ASK, extra_headers={"Idempotency-Key": "mine"})
+        assert keyed.choices[0].message.content == "Three"
+
+
+async def test_runs_on_a_channel_are_told_apart(rig: Rig, client: AsyncOpenAI) -> None:
+    """What only tokentape can do is asked for in a member of its own."""
+    made = []
+    for words in (WORDS, ["Twice ", "upon"]):
+        rig.provider.say(*words, FINISH)
+        body: Any = {"tokentape": {"channel": "room"}}
+        made.append(await client.responses.create(**ASK_RESPONSE, extra_body=body))
+    for response, words in zip(made, (WORDS, ["Twice ", "upon"]), strict=True):
+        assert response.output_text == "".join(words)
+        events = [event async for event in await client.responses.retrieve(response.id, stream=True, starting_after=4)]
+        assert "".join(e.delta for e in events if e.type == "response.output_text.delta") == "".join(words[1:])
+        chat = [chunk async for chunk in await reattach(client, response.id.removeprefix("resp_"))]
+        assert "".join(map(content_of, chat)) == "".join(words)
+    with pytest.raises(openai.ConflictError):
+        await client.responses.delete(made[0].id)
+    with pytest.raises(openai.BadRequestError):
+        await client.responses.create(**ASK_RESPONSE, extra_body={"tokentape": {"room": "room"}})
+
+
+async def test_a_page_of_another_origin_may_use_the_sdk() -> None:
+    async with running_server(cors__origins=["https://app.example"]) as rig:
+        asked = "authorization,content-type,x-stainless-retry-count,x-stainless-runtime-version,x-stainless-timeout"
+        headers = {"Origin": "https://app.example", "Access-Control-Request-Method": "POST"}
+        reply = await rig.ask("OPTIONS", "/v1/responses", **headers, Access_Control_Request_Headers=asked)
+        assert reply.status == 200
 
 
 async def test_a_server_that_goes_away_is_an_error(rig: Rig, client: AsyncOpenAI) -> None:

@@ -47,7 +47,7 @@ async def test_a_killed_server_is_an_error_and_the_next_one_knows_all(tmp_path: 
             async for event in await client.responses.retrieve(
                 identity, stream=True, starting_after=cut[-1].sequence_number
             ):
-                rest.append(event)
+                rest += [event]
         assert rest[-1].type == "response.failed"
         known = await client.responses.retrieve(identity)
         assert known.error is not None
