@@ -198,6 +198,9 @@ def test_items_become_turns() -> None:
     [
         ({"type": "item_reference", "id": "msg_1"}, "input[0].type"),
         ({"role": "robot", "content": "Hi"}, "input[0].role"),
+        ({"role": {}, "content": "Hi"}, "input[0].role"),
+        ({"type": "function_call", "name": "f", "arguments": {}}, "input[0].arguments"),
+        ({"type": "function_call_output", "output": "x"}, "input[0].call_id"),
         ({"role": "user", "content": 7}, "input[0].content"),
         ({"role": "user", "content": [{"type": "input_image", "file_id": "f"}]}, "input[0].content[0]"),
         ({"role": "user", "content": ["Hi"]}, "input[0].content[0]"),

@@ -7,6 +7,7 @@ instance can read, no larger than a request may be, and gone when its run is: it
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from typing import Any, Final
 
@@ -15,6 +16,8 @@ import msgspec
 from tokentape.core.errors import StreamExists, StreamNotFound, TokentapeError
 from tokentape.dialects.openai_responses.objects import Echo
 from tokentape.stores.base import Append, Retention, Store, StreamConfig
+
+_log = logging.getLogger(__name__)
 
 PREFIX: Final = "$responses/"
 LONGEST_RUN: Final = 86_400.0
@@ -47,7 +50,12 @@ async def find(store: Store, run_id: str) -> Asked | None:
         page = await store.read(PREFIX + run_id, 0, max_records=1)
     except StreamNotFound:
         return None
-    return msgspec.json.decode(page.records[0][1], type=Asked) if page.records else None
+    try:
+        return msgspec.json.decode(page.records[0][1], type=Asked)
+    except (IndexError, msgspec.DecodeError) as error:
+        # Another version wrote it, or nobody came to write it.
+        _log.warning("what response %s was asked cannot be read: %s", run_id, error)
+        return None
 
 
 async def drop(store: Store, run_id: str) -> None:

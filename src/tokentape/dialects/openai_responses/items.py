@@ -43,11 +43,11 @@ def messages_of(items: str | Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             case "message":
                 messages.append(_message(item, place))
             case "function_call":
-                _add_call(messages, item)
+                _add_call(messages, item, place)
             case "function_call_output":
                 output = item.get("output")
                 content = _parts(output, f"input[{place}].output") if isinstance(output, list) else output
-                messages.append({"role": "tool", "tool_call_id": item.get("call_id"), "content": content})
+                messages.append({"role": "tool", "tool_call_id": _text(item, "call_id", place), "content": content})
             case "reasoning":
                 pass  # it was for its own turn
             case other:
@@ -61,7 +61,7 @@ def messages_of(items: str | Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _message(item: dict[str, Any], place: int) -> dict[str, Any]:
     role, content = item.get("role"), item.get("content")
-    if role not in _ROLES:
+    if not isinstance(role, str) or role not in _ROLES:
         raise BadRequest(f"`input[{place}].role` is one of {', '.join(sorted(_ROLES))}.", path=f"input[{place}].role")
     if isinstance(content, list):
         content = _parts(content, f"input[{place}].content")
@@ -72,12 +72,19 @@ def _message(item: dict[str, Any], place: int) -> dict[str, Any]:
     return {"role": role, "content": content}
 
 
-def _add_call(messages: list[dict[str, Any]], item: dict[str, Any]) -> None:
-    function = {"name": item.get("name"), "arguments": item.get("arguments")}
-    call = {"id": item.get("call_id"), "type": "function", "function": function}
+def _add_call(messages: list[dict[str, Any]], item: dict[str, Any], place: int) -> None:
+    function = {"name": _text(item, "name", place), "arguments": _text(item, "arguments", place)}
+    call = {"id": _text(item, "call_id", place), "type": "function", "function": function}
     if not messages or messages[-1]["role"] != "assistant":
         messages.append({"role": "assistant", "content": None})
     messages[-1].setdefault("tool_calls", []).append(call)
+
+
+def _text(item: dict[str, Any], name: str, place: int) -> str:
+    value = item.get(name)
+    if isinstance(value, str):
+        return value
+    raise BadRequest(f"`input[{place}].{name}` is text.", path=f"input[{place}].{name}")
 
 
 def _parts(parts: Sequence[Any], where: str) -> list[dict[str, Any]]:
