@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +58,9 @@ class Stage:
 
 
 async def test_the_sdk_for_node() -> None:
-    async with running_server() as rig, script(SCRIPT) as actor:
+    async with running_server(limits__heartbeat=0.2) as rig, script(SCRIPT) as actor:
         stage = Stage(rig, actor)
-        for scene in (_chat, _chat_tools, _chat_errors, _chat_stop_and_cut, _responses, _response_ends, _both):
+        for scene in (_chat, _chat_tools, _pause, _chat_errors, _chat_stop_and_cut, _responses, _response_ends, _both):
             await scene(stage)
 
 
@@ -78,6 +79,23 @@ async def _chat_tools(stage: Stage) -> None:
         seen = await stage.play("chatRunTools", *CALL, "It ", "rains.", FINISH, stream=stream)
         assert seen == {"text": "It rains.", "places": ["東京"], "roles": ["user", "assistant", "tool", "assistant"]}
         assert stage.rig.provider.generations[-1].messages[-1]["content"] == "rain in 東京"
+
+
+async def _pause(stage: Stage) -> None:
+    beating = asyncio.Event()
+
+    def look(brought: bytes) -> bool:
+        if brought.count(b": hb") >= 2:
+            beating.set()
+        return False
+
+    async with shortened(stage.rig.port, look) as port:
+        for scene in ("chat", "respond"):
+            beating.clear()
+            await stage.ask(scene, "Once ", url=f"http://127.0.0.1:{port}")
+            await beating.wait()
+            stage.rig.provider.say("upon", FINISH)
+            assert (await stage.answer())["text"] == "Once upon"
 
 
 async def _chat_errors(stage: Stage) -> None:

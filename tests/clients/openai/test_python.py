@@ -445,6 +445,33 @@ async def test_a_server_that_goes_away_is_an_error(rig: Rig, client: AsyncOpenAI
             await task
 
 
+async def test_a_pause_is_no_end() -> None:
+    """Comments keep the connection alive, and no SDK trips over one."""
+    beating = asyncio.Event()
+
+    def look(brought: bytes) -> bool:
+        if brought.count(b": hb") >= 2:
+            beating.set()
+        return False
+
+    async with (
+        running_server(limits__heartbeat=0.1) as rig,
+        shortened(rig.port, look) as port,
+        client_of(f"http://127.0.0.1:{port}") as client,
+    ):
+        for make in (client.chat.completions.stream(**ASK), client.responses.stream(**ASK_RESPONSE)):
+            beating.clear()
+            rig.provider.say("Once ")
+            async with make as helped:
+                await beating.wait()
+                rig.provider.say("upon", FINISH)
+                await helped.until_done()
+                assert "Once upon" in str(await getattr(helped, _FINAL[type(helped).__name__])())
+
+
+_FINAL = {"AsyncChatCompletionStream": "get_final_completion", "AsyncResponseStream": "get_final_response"}
+
+
 async def test_one_run_is_watched_in_both_formats_and_from_a_native_start(rig: Rig, client: AsyncOpenAI) -> None:
     run = await rig.start("Once ")
     chat = await reattach(client, run)
