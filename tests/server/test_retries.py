@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from starlette.requests import Request
 
-from tokentape.server.retries import KEPT_SECONDS, MAX_LOST, Retries, digest_of
+from tokentape.server.retries import KEPT_SECONDS, claim, digest_of, lose
+from tokentape.stores.memory import MemoryStore
 
 
 def asked(count: str = "0", **headers: str) -> Request:
@@ -11,27 +12,30 @@ def asked(count: str = "0", **headers: str) -> Request:
     return Request({"type": "http", "method": "POST", "path": "/v1/x", "query_string": b"", "headers": raw})
 
 
-def test_only_a_repeat_gets_a_lost_run_and_only_once():
-    retries = Retries()
-    retries.lose("d", "r_1")
-    assert retries.claim(asked("0"), "d") is None
-    assert retries.claim(asked("x"), "d") is None
-    assert retries.claim(asked("1"), "other") is None
-    assert retries.claim(asked("1", idempotency_key="k"), "d") is None
-    assert retries.claim(asked("1"), "d") == "r_1"
-    assert retries.claim(asked("1"), "d") is None
+async def test_only_a_repeat_gets_a_lost_run_and_only_once():
+    async with MemoryStore() as store:
+        await lose(store, "d", "r_1")
+        assert await claim(store, asked("0"), "d") is None
+        assert await claim(store, asked("x"), "d") is None
+        assert await claim(store, asked("1"), "other") is None
+        assert await claim(store, asked("1", idempotency_key="k"), "d") is None
+        assert await claim(store, asked("1"), "d") == "r_1"
+        assert await claim(store, asked("1"), "d") is None
 
 
-def test_what_was_lost_is_forgotten_in_time_and_in_number():
+async def test_of_equal_questions_that_were_lost_the_last_one_counts():
+    async with MemoryStore() as store:
+        await lose(store, "d", "r_1")
+        await lose(store, "d", "r_2")
+        assert await claim(store, asked("2"), "d") == "r_2"
+
+
+async def test_what_was_lost_is_forgotten_in_time():
     now = 0.0
-    retries = Retries(now=lambda: now)
-    retries.lose("d", "r_1")
-    now = KEPT_SECONDS + 1
-    assert retries.claim(asked("1"), "d") is None
-    for place in range(MAX_LOST + 1):
-        retries.lose(str(place), f"r_{place}")
-    assert retries.claim(asked("1"), "0") is None
-    assert retries.claim(asked("2"), str(MAX_LOST)) == f"r_{MAX_LOST}"
+    async with MemoryStore(now=lambda: now) as store:
+        await lose(store, "d", "r_1", now=lambda: now)
+        now = KEPT_SECONDS + 1
+        assert await claim(store, asked("1"), "d") is None
 
 
 def test_what_was_asked_and_by_whom_makes_the_difference():

@@ -15,7 +15,6 @@ from tokentape.server.logs import AccessLog
 from tokentape.server.openapi import describe
 from tokentape.server.operations import Operation, routes_of
 from tokentape.server.problems import Boundary, on_error, on_http_error
-from tokentape.server.retries import Retries
 from tokentape.server.routes import channels, openai_chat, openai_responses, runs, streams, system, watch
 from tokentape.server.routes.page import page_routes
 from tokentape.server.services import Services
@@ -54,7 +53,6 @@ def create_app(services: Services) -> Starlette:
     app.router.redirect_slashes = False
     app.state.services = services
     app.state.gate = Gate(services.config)
-    app.state.retries = Retries()
     app.state.readiness = system.Readiness()
     app.state.openapi = describe(OPERATIONS, services.version)
     return app

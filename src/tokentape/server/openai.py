@@ -16,7 +16,7 @@ from tokentape.server.dropin import begin, own_fields, run_headers
 from tokentape.server.operations import Call, answer
 from tokentape.server.problems import HTTP_CODES, problem
 from tokentape.server.retelling import Fold, follow
-from tokentape.server.retries import Retries, digest_of, unless_gone
+from tokentape.server.retries import claim, digest_of, lose, unless_gone
 
 NO_RETRY: Final = {"x-should-retry": "false"}
 """The SDKs would ask again by themselves; where that cannot help, or would be paid for twice, they are told."""
@@ -59,7 +59,7 @@ async def start(call: Call[Any, Any], fields: dict[str, Any], own: dict[str, Any
     """Starts a run, or finds the one that this request asks for again; returns the digest of the request with it."""
     asked = {**fields, **own_fields({"tokentape": own})}
     digest = digest_of(call.request, asked)
-    again = _retries(call).claim(call.request, digest)
+    again = await claim(call.services.store, call.request, digest)
     if again is not None:
         try:
             return await call.services.runs.find(again), False, digest
@@ -72,9 +72,4 @@ async def start(call: Call[Any, Any], fields: dict[str, Any], own: dict[str, Any
 async def whole(call: Call[Any, Any], info: RunInfo, digest: str, fold: Fold[S], nothing: S) -> S:
     """What a run has said at its end. Raises `ClientDisconnect` when its client goes away before."""
     work = follow(call.services, info, fold, nothing)
-    return await unless_gone(call.request, work, lambda: _retries(call).lose(digest, info.id))
-
-
-def _retries(call: Call[Any, Any]) -> Retries:
-    retries: Retries = call.request.app.state.retries
-    return retries
+    return await unless_gone(call.request, work, lambda: lose(call.services.store, digest, info.id))
