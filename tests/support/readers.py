@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import reading_ai_sdk
 import reading_anthropic
+import reading_openai
 from assembled import Assembled, frames
 
 
@@ -45,5 +46,8 @@ READERS: Final[dict[str, Callable[[bytes], Assembled]]] = {
     "ai-sdk-v5": reading_ai_sdk.read,
     "ai-sdk-v6": reading_ai_sdk.read,
     "ai-sdk-v7": reading_ai_sdk.read,
+    "openai-chat": reading_openai.openai_chat,
+    "openai-chat-usage": reading_openai.openai_chat,
+    "openai-responses": reading_openai.openai_responses,
 }
 """By the name of the format."""

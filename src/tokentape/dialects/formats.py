@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from tokentape.dialects import ai_sdk, anthropic, native
+from tokentape.dialects import ai_sdk, anthropic, native, openai_chat, openai_responses
 from tokentape.dialects.base import SseDialect
 
 _ALL: Final[tuple[SseDialect[bytes], ...]] = (
@@ -15,6 +15,9 @@ _ALL: Final[tuple[SseDialect[bytes], ...]] = (
     ai_sdk.v5,
     ai_sdk.v6,
     ai_sdk.v7,
+    openai_chat.sse,
+    openai_chat.sse_with_usage,
+    openai_responses.sse,
 )
 
 FORMATS: Final[Mapping[str, SseDialect[bytes]]] = {dialect.name: dialect for dialect in _ALL}

@@ -16,7 +16,17 @@ from tokentape.server.logs import AccessLog
 from tokentape.server.openapi import describe
 from tokentape.server.operations import Operation, routes_of
 from tokentape.server.problems import Boundary, on_error, on_http_error
-from tokentape.server.routes import ai_sdk, anthropic, channels, runs, streams, system, watch
+from tokentape.server.routes import (
+    ai_sdk,
+    anthropic,
+    channels,
+    openai_chat,
+    openai_responses,
+    runs,
+    streams,
+    system,
+    watch,
+)
 from tokentape.server.routes.page import page_routes
 from tokentape.server.services import Services
 from tokentape.server.websocket.routes import websocket_routes
@@ -27,10 +37,16 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *watch.OPERATIONS,
     *streams.OPERATIONS,
     *system.OPERATIONS,
+    *openai_chat.OPERATIONS,
+    *openai_responses.OPERATIONS,
     *anthropic.OPERATIONS,
     *ai_sdk.OPERATIONS,
 )
-EXPOSED_HEADERS: Final = ("Location", "Retry-After", "Tokentape-Run", "Tokentape-Cursor", *RESPONSE_HEADERS)
+EXPOSED_HEADERS: Final = (
+    *("Location", "Retry-After", "Tokentape-Run", "Tokentape-Cursor"),
+    *("X-Request-Id", "X-Should-Retry"),  # the SDKs of OpenAI and Anthropic read them
+    *RESPONSE_HEADERS,
+)
 ALLOWED_HEADERS: Final = ("*",)
 """SDKs send many of their own; it is the origin that is let in or not."""
 

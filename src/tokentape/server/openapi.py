@@ -18,6 +18,7 @@ _PATH_DESCRIPTIONS: Final = {
     "name": "The name of a stream; its slashes may stand as they are",
     "chat": "The id of a chat of the AI SDK",
     "version": "The version of the AI SDK: v5, v6 or v7",
+    "model": "The name of a model; its slashes may stand as they are",
 }
 
 

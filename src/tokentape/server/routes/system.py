@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 from starlette.responses import Response
@@ -35,8 +35,26 @@ class Readiness:
         self.draining = False
 
 
-class ModelList(msgspec.Struct, frozen=True):
+class OpenAIModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A model as OpenAI's SDKs know it."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int = 0
+    """Nobody says when."""
+    owned_by: str
+
+
+class ModelList(msgspec.Struct, frozen=True, kw_only=True):
+    """The models in our words, and the same in OpenAI's."""
+
     models: list[ModelInfo]
+    object: Literal["list"] = "list"
+    data: list[OpenAIModel]
+
+
+def openai_model(model: ModelInfo) -> OpenAIModel:
+    return OpenAIModel(id=model.name, owned_by=model.provider)
 
 
 async def _alive(_call: Call[None, None]) -> Response:
@@ -59,7 +77,8 @@ async def _ready(call: Call[None, None]) -> Response:
 
 
 async def _models(call: Call[None, None]) -> Response:
-    return answer(ModelList(list(call.services.catalog.models())))
+    models = list(call.services.catalog.models())
+    return answer(ModelList(models=models, data=[openai_model(model) for model in models]))
 
 
 async def _describe(call: Call[None, None]) -> Response:
@@ -73,7 +92,7 @@ OPERATIONS: Final = (
         method="GET",
         path="/v1/models",
         handle=_models,
-        summary="List the configured models",
+        summary="List the configured models, in our words and in OpenAI's",
         answers={200: (Answer(description="The models", body=ModelList),)},
     ),
     Operation(
