@@ -50,7 +50,9 @@ def test_a_client_has_what_was_recorded(dialect: SseDialect[bytes], entries: lis
     assert read.text == text
     assert read.reasoning in (None, reasoning)
     assert read.calls is None or read.calls == calls
-    assert (read.error is not None) == (error is not None)
+    # An answer that was interrupted has no error of its own; a format may call that one.
+    interrupted = entries[-1].event.data["reason"] == "interrupted"
+    assert interrupted or (read.error is not None) == (error is not None)
     assert read.ended
 
 

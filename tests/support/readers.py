@@ -7,35 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from tokentape.core.sse import SseDecoder
-
-
-class Assembled(NamedTuple):
-    """What the user has: `None` for what the format cannot say."""
-
-    text: str
-    reasoning: str | None = None
-    calls: list[tuple[str, str, str]] | None = None
-    """Tool calls as (id, name, arguments)."""
-    error: str | None = None
-    """What it says of a failure."""
-    ended: bool = False
-    """Whether the client takes it for complete."""
-
-
-class Frame(NamedTuple):
-    """One block of an event stream."""
-
-    event: str
-    data: str
-    id: str | None
-
-
-def frames(body: bytes) -> list[Frame]:
-    """The blocks of an event stream, read as browsers do."""
-    return [Frame(block.event, block.data, block.id) for block in SseDecoder().receive_data(body)]
+from reading import Assembled, frames
+from reading_ag_ui import ag_ui
 
 
 def native(body: bytes) -> Assembled:
@@ -62,5 +37,8 @@ def native(body: bytes) -> Assembled:
     return Assembled(text, reasoning, [(call, *told) for call, told in calls.items()], error, ended)  # type: ignore[misc]
 
 
-READERS: Final[dict[str, Callable[[bytes], Assembled]]] = {"native": native}
+READERS: Final[dict[str, Callable[[bytes], Assembled]]] = {
+    "native": native,
+    "ag-ui": ag_ui,
+}
 """By the name of the format."""

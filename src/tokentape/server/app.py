@@ -15,7 +15,7 @@ from tokentape.server.logs import AccessLog
 from tokentape.server.openapi import describe
 from tokentape.server.operations import Operation, routes_of
 from tokentape.server.problems import Boundary, on_error, on_http_error
-from tokentape.server.routes import channels, runs, streams, system, watch
+from tokentape.server.routes import ag_ui, channels, runs, streams, system, watch
 from tokentape.server.routes.page import page_routes
 from tokentape.server.services import Services
 from tokentape.server.websocket.routes import websocket_routes
@@ -26,9 +26,10 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *watch.OPERATIONS,
     *streams.OPERATIONS,
     *system.OPERATIONS,
+    *ag_ui.OPERATIONS,
 )
 EXPOSED_HEADERS: Final = ("Location", "Retry-After", "Tokentape-Run", "Tokentape-Cursor")
-ALLOWED_HEADERS: Final = ("Authorization", "Cache-Control", "Idempotency-Key", "Last-Event-ID")
+ALLOWED_HEADERS: Final = ("Authorization", "Cache-Control", "Idempotency-Key", "Last-Event-ID", "X-Run-Id")
 
 
 def create_app(services: Services) -> Starlette:
