@@ -34,6 +34,7 @@ class Agent:
         self.customs: list[tuple[str, Any]] = []
         self.started = False
         self.outcome: str | None = None
+        self.pending: list[str] = []
         self.error: str | None = None
 
     def take(self, event: dict[str, Any]) -> None:
@@ -69,6 +70,7 @@ class Agent:
         elif kind == "RUN_FINISHED":
             assert not self.open, f"RUN_FINISHED while {self.open} are open"
             self.outcome = event["outcome"]["type"]
+            self.pending = event["outcome"].get("pendingToolCallIds", [])
         elif kind == "RUN_ERROR":
             self.error = event["message"]
         else:

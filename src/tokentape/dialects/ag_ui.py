@@ -22,9 +22,9 @@ from tokentape.core.cursor import Cursor
 from tokentape.core.events import Event
 from tokentape.core.merge import Entry
 from tokentape.core.resume import Ready
-from tokentape.dialects.ag_ui_events import NO_NAMES, Names, spell
+from tokentape.dialects.ag_ui_events import NO_NAMES, Names, ending, handed_over, pending, spell
 from tokentape.dialects.base import Told
-from tokentape.dialects.story import NOTHING, Open, Reset, Result, Story, tell
+from tokentape.dialects.story import NOTHING, Begin, Finish, Open, Reset, Result, Story, tell
 
 _PLACE: Final = re.compile(r"(.+)\.([0-9]{1,4})", re.ASCII)
 
@@ -106,6 +106,8 @@ class AgUi:
             elif isinstance(step, Result):
                 answered.append(Answered(opened, step))
             said += spell(step, begin, story.blocks, self.names)
+            if isinstance(step, Finish):
+                said += finale(step, begin, self.names, answered)
             if whole:
                 written += _numbered(prefix, before[offset], offset, said)[skip:]
                 said, skip = [], 0
@@ -123,6 +125,12 @@ class AgUi:
     def farewell(self, pause_ms: int) -> bytes:
         """Both clients pass over what is no `data:`; an `EventSource` heeds the pause."""
         return b": the server is going away\nretry: %d\n\n" % pause_ms
+
+
+def finale(finish: Finish, begin: Begin, names: Names, answered: Sequence[Answered]) -> list[str]:
+    """What a run ends with."""
+    calls = pending(finish, {item.result.call for item in answered})
+    return [*handed_over(calls), ending(finish, begin, names, calls)]
 
 
 def _places(at: int | None, entries: Sequence[Entry]) -> list[int | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -37,7 +37,7 @@ NO_NAMES: Final = Names()
 def spell(step: Step, begin: Begin, blocks: Sequence[Block], names: Names) -> Iterator[str]:
     """The events that say a step of a run, in JSON. `blocks` are the story's, those before the step's own at least.
 
-    A `Failure` is said by the `Finish` that follows it: RUN_ERROR is the last thing that a client may hear.
+    A `Failure` is said with the `Finish` that follows it, by `ending`: RUN_ERROR is the last that a client may hear.
     """
     match step:
         case Begin():
@@ -63,10 +63,8 @@ def spell(step: Step, begin: Begin, blocks: Sequence[Block], names: Names) -> It
             why = f" ({reason})" if reason else ""
             message = f"The answer so far is void: it was begun again{why}. Ask for it anew."
             yield _event("RUN_ERROR", message=message, code=TAKEN_BACK)
-        case Failure():
+        case Failure() | Finish():
             pass
-        case Finish():
-            yield ending(step, begin, names)
 
 
 def opened(block: Block, begin: Begin, blocks: Sequence[Block]) -> Iterator[str]:
@@ -120,18 +118,37 @@ def snapshot(messages: Sequence[Any]) -> str:
     return _event("MESSAGES_SNAPSHOT", messages=messages)
 
 
-def ending(finish: Finish, begin: Begin, names: Names) -> str:
-    """The one event that ends a run. An answer that was stopped is `cancelled`; one that broke off is an error."""
+def pending(finish: Finish, answered: Collection[str]) -> list[Block]:
+    """The calls that a run leaves to its client. `answered` are the calls that have their results."""
+    if finish.reason != "tool_calls":
+        return []
+    return [block for block in finish.blocks if block.kind == "tool" and block.id not in answered]
+
+
+def handed_over(calls: Sequence[Block]) -> Iterator[str]:
+    """What makes TanStack AI execute the client's own tools; to others it is an event that they do not know."""
+    for call in calls:
+        value = {"toolCallId": call.id, "toolName": call.name, "input": _input(call.text)}
+        yield _event("CUSTOM", name="tool-input-available", value=value)
+
+
+def ending(finish: Finish, begin: Begin, names: Names, calls: Sequence[Block]) -> str:
+    """The one event that ends a run. An answer that was stopped is `cancelled`; one that broke off is an error.
+
+    `calls` are left to the client.
+    """
     usage = _usage(finish.usage, begin.model)
     if finish.failure is not None:
         return _event("RUN_ERROR", message=finish.failure.message, code=finish.failure.code, **usage)
     if finish.reason == "interrupted":
         return _event("RUN_ERROR", message="The answer broke off: its server went away.", code=INTERRUPTED, **usage)
-    outcome = "cancelled" if finish.reason == "stopped" else "success"
+    outcome: dict[str, Any] = {"type": "cancelled" if finish.reason == "stopped" else "success"}
+    if calls:
+        outcome["pendingToolCallIds"] = [call.id for call in calls]
     return _event(
         "RUN_FINISHED",
         **_run(begin, names),
-        outcome={"type": outcome},
+        outcome=outcome,
         metadata={"tokentape": {"reason": finish.reason}},
         **usage,
     )
@@ -188,6 +205,13 @@ def _usage(counts: dict[str, Any], model: str) -> dict[str, Any]:
     if "inputTokens" in known and "outputTokens" in known:
         known["totalTokens"] = known["inputTokens"] + known["outputTokens"]
     return {"usage": [{"model": model, **known}]}
+
+
+def _input(arguments: str) -> Any:
+    try:
+        return msgspec.json.decode(arguments)
+    except msgspec.DecodeError:
+        return arguments  # models write what they like
 
 
 def _custom(event: Event) -> str:

@@ -10,10 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tokentape.core.cursor import Cursor
-from tokentape.dialects.ag_ui import Scene
+from tokentape.dialects.ag_ui import Scene, finale
 from tokentape.dialects.ag_ui_events import (
     Names,
-    ending,
     is_of,
     message_id,
     opened,
@@ -40,7 +39,7 @@ def opening(scene: Scene, names: Names, history: Sequence[Mapping[str, Any]], cu
     for number in sorted(story.open):
         events += opened(story.blocks[number], story.begin, story.blocks)
     if story.finish is not None:
-        events.append(ending(story.finish, story.begin, names))
+        events += finale(story.finish, story.begin, names, scene.answered)
     *first, last = events
     return ("".join(f"data: {event}\n\n" for event in first) + f"id: {cursor}\ndata: {last}\n\n").encode()
 
@@ -53,7 +52,7 @@ def again(scene: Scene, names: Names) -> bytes:
     story = scene.story
     if story.begin is None or story.finish is None:
         return b""
-    return f"data: {ending(story.finish, story.begin, names)}\n\n".encode()
+    return f"data: {finale(story.finish, story.begin, names, scene.answered)[-1]}\n\n".encode()
 
 
 def messages(scene: Scene, begin: Begin) -> list[dict[str, Any]]:
