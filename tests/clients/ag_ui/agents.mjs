@@ -47,12 +47,16 @@ const textOf = (messages) =>
     .filter(({ type }) => type === "text").map(({ content }) => content).join("");
 
 // TanStack AI: a chat that sends one message; or, with `rejoin`, one that comes back to a run after a reload.
-async function chat({ id, url, threadId, message, messages, forwardedProps, rejoin, hydrate, tool }) {
+async function chat({ id, url, threadId, message, messages, forwardedProps, rejoin, hydrate, tool, afterTool }) {
   const { requests, recordingFetch } = recording();
   const errors = [], executed = [], customs = [];
   const tools = tool && [{
     __toolSide: "client", name: tool, description: "Looks at the sky",
-    execute: async (input) => { executed.push(input); return { sky: "clear" }; },
+    execute: async (input) => {
+      executed.push(input);
+      client.updateOptions({ forwardedProps: afterTool });
+      return { sky: "clear" };
+    },
   }];
   const report = () => ({
     messages: client.getMessages(), text: textOf(client.getMessages()), status: client.getStatus(),
@@ -99,8 +103,10 @@ const operations = { agent, chat, join, stop };
 
 // What is logged would stand between the lines.
 for (const name of ["log", "info", "debug", "warn"]) console[name] = console.error;
-say({ ready: true });
-for await (const line of createInterface({ input: process.stdin })) {
+process.on("unhandledRejection", (error) => console.error(error));
+createInterface({ input: process.stdin }).on("line", (line) => {
   const request = JSON.parse(line);
-  Promise.resolve(operations[request.op](request)).catch((error) => say({ id: request.id, done: { crash: String(error.stack) } }));
-}
+  Promise.resolve(request).then(operations[request.op])
+    .catch((error) => say({ id: request.id, done: { crash: String(error.stack) } }));
+});
+say({ ready: true });
