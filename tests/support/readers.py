@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Final
 
+import reading_small as small
 from reading import Assembled, frames
 from reading_ag_ui import ag_ui
 
@@ -40,5 +41,9 @@ def native(body: bytes) -> Assembled:
 READERS: Final[dict[str, Callable[[bytes], Assembled]]] = {
     "native": native,
     "ag-ui": ag_ui,
+    "text": small.text,
+    "content": small.content,
+    "chunk": small.chunk,
+    "channel": small.channel,
 }
 """By the name of the format."""

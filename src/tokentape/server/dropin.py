@@ -28,7 +28,11 @@ OWN: Final = frozenset({"channel", "on_no_watchers", "on_crash", "metadata", "re
 
 def idempotency_key(request: Request) -> str | None:
     """The caller's own name for this start; raises `BadRequest`."""
-    key = request.headers.get("idempotency-key")
+    return checked_key(request.headers.get("idempotency-key"))
+
+
+def checked_key(key: str | None) -> str | None:
+    """The same, however it came."""
     if key is None:
         return None
     if not (0 < len(key) <= MAX_KEY and key.isascii() and key.isprintable()):
@@ -46,13 +50,17 @@ def own_fields(body: Mapping[str, Any]) -> dict[str, Any]:
 
 async def begin(call: Call[Any, Any], fields: Mapping[str, Any], *, key: str | None = None) -> tuple[RunInfo, bool]:
     """Starts a run with these fields of `RunRequest`; as `Runs.start`. Without `key` the request's own counts."""
+    return await call.services.runs.start(run_request(fields), key=key or idempotency_key(call.request))
+
+
+def run_request(fields: Mapping[str, Any]) -> RunRequest:
+    """What is asked for; raises `BadRequest` with the field at fault."""
     try:
-        request = msgspec.convert(fields, RunRequest)
+        return msgspec.convert(fields, RunRequest)
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `$.")
         where = f"`{path.rstrip('`')}`: " if path else ""
         raise BadRequest(f"The body is wrong: {where}{message}.", path=path.rstrip("`") or None) from None
-    return await call.services.runs.start(request, key=key or idempotency_key(call.request))
 
 
 def run_headers(call: Call[Any, Any], info: RunInfo) -> dict[str, str]:

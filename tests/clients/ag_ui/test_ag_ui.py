@@ -62,9 +62,12 @@ class Place(NamedTuple):
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def place() -> AsyncIterator[Place]:
-    async with composed() as (_, url), agents() as clients:
-        async with Relay("127.0.0.1", int(url.rstrip("/").rpartition(":")[2])) as relay:
-            yield Place(url, relay, clients)
+    async with (
+        composed() as (_, url),
+        agents() as clients,
+        Relay("127.0.0.1", int(url.rstrip("/").rpartition(":")[2])) as relay,
+    ):
+        yield Place(url, relay, clients)
 
 
 def names() -> dict[str, str]:
@@ -127,7 +130,7 @@ async def test_leaving_is_no_stop_and_asking_again_is_the_same_run(place: Place)
     await errand.until(60)
     await place.agents.stop(errand)
     left = await errand.done()
-    assert 0 < len(said(left))
+    assert len(said(left)) > 0
     before = await place.runs()
     back = await place.run("agent", **called, messages=left["messages"])
     assert await place.runs() == before
@@ -152,9 +155,7 @@ async def test_a_second_agent_joins_late_and_has_all(place: Place) -> None:
 
 
 async def test_a_cut_connection_is_an_error_for_an_agent(place: Place) -> None:
-    errand = await place.begin(
-        "agent", cuttable=True, **names(), messages=HELLO, **simulated(rate=100, tokens=5000)
-    )
+    errand = await place.begin("agent", cuttable=True, **names(), messages=HELLO, **simulated(rate=100, tokens=5000))
     await errand.until(20)
     assert place.relay.cut() >= 1
     result = await errand.done()

@@ -12,7 +12,7 @@ from tokentape.core import messages
 from tokentape.core.errors import StreamNotFound
 from tokentape.core.frames import CloseCode
 from tokentape.hub.channels import Publish
-from tokentape.server.websocket import connection
+from tokentape.server.websocket import conversation
 from tokentape.server.websocket.connection import MAX_STRIKES
 from tokentape.server.websocket.inbox import MAX_REQUESTS
 from tokentape.server.websocket_guard import PIECE
@@ -274,7 +274,7 @@ async def test_a_server_that_is_forced_to_end_leaves_nothing_behind(rig, peer):
 
 
 async def test_a_request_that_never_ends_does_not_keep_a_connection_that_has_gone(rig, hanging, monkeypatch):
-    monkeypatch.setattr(connection, "PARTING_SECONDS", 0.05)
+    monkeypatch.setattr(conversation, "PARTING_SECONDS", 0.05)
     served = rig.served()
     async with rig.peer() as peer:
         await peer.ask("presence", stream="room", action="track", member="ada")

@@ -16,7 +16,7 @@ from tokentape.server.protocols import WebSocketProtocol
 from tokentape.server.protocols.websocket import WebSocketLink
 from tokentape.server.settings import ApiKey
 from tokentape.server.transport import Way
-from tokentape.server.websocket import connection as connections
+from tokentape.server.websocket import conversation
 from tokentape.server.websocket.connection import Connection
 from tokentape.server.websocket.direct import DirectWire
 from tokentape.stores.base import Append
@@ -135,9 +135,8 @@ async def test_events_are_fanned_out_without_a_task_and_a_publisher_without_more
             seen |= {task.get_coro().__qualname__ for task in asyncio.all_tasks()}
             await asyncio.sleep(0)
     await peer.ask("ping")
-    assert {name for name in seen if name.startswith(("Connection.", "DirectWire.", "Subscriptions."))} == {
-        "Connection._work"
-    }
+    ours = ("Connection.", "Conversation.", "DirectWire.", "Subscriptions.")
+    assert {name for name in seen if name.startswith(ours)} == {"Conversation._work"}
 
 
 async def test_nothing_is_left_after_many_connections(rig):
@@ -370,7 +369,7 @@ class Between:
 
 async def test_an_acceptance_that_was_kept_back_leaves_the_connection_to_asgi(monkeypatch):
     # Nothing could be written directly before the client has its answer to the upgrade.
-    monkeypatch.setattr(connections, "AUTH_SECONDS", 0.05)
+    monkeypatch.setattr(conversation, "AUTH_SECONDS", 0.05)
     config = ServerConfig(auth=Auth(api_keys=(ApiKey("secret"),)))
     async with serving(config, middleware=Between(keep=True).around) as rig, rig.peer() as peer:
         assert (await peer.closed())[0] == CloseCode.UNAUTHORIZED

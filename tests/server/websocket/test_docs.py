@@ -11,7 +11,7 @@ from tokentape.core.frames import CloseCode
 from tokentape.core.messages import MAX_MESSAGE, OPERATIONS, decode_request
 from tokentape.server import websocket_guard
 from tokentape.server.config import Limits
-from tokentape.server.websocket import attendance, connection, inbox, outbox, requests
+from tokentape.server.websocket import attendance, connection, conversation, inbox, outbox, requests
 
 TEXT = (Path(__file__).parents[3] / "docs" / "websocket.md").read_text()
 REQUESTS = re.findall(r"^    → (.*)$", TEXT, re.MULTILINE)
@@ -51,7 +51,7 @@ def test_the_numbers_are_those_of_the_code():
         ("or 1 MiB of them, may wait", inbox.MAX_BYTES, 1_048_576),
         ("when 256 KiB of them are waiting", outbox.MAX_ANSWERS, 262_144),
         ("The tenth one closes", connection.MAX_STRIKES, 10),
-        ("within 5 seconds", connection.AUTH_SECONDS, 5),
+        ("within 5 seconds", conversation.AUTH_SECONDS, 5),
         ("`limits.max_streams` subscriptions (64)", Limits().max_streams, 64),
         ("(200 characters at most)", requests.MAX_REASON, 200),
         ("at most 64 members", attendance.MAX_MEMBERS, 64),

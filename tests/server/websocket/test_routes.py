@@ -11,7 +11,7 @@ from tokentape.core.frames import CloseCode
 from tokentape.core.messages import SUBPROTOCOL
 from tokentape.server.config import Auth, Cors, ServerConfig
 from tokentape.server.settings import ApiKey
-from tokentape.server.websocket import connection
+from tokentape.server.websocket import conversation
 from tokentape.server.websocket.routes import websocket_routes
 
 KEYS = ServerConfig(auth=Auth(api_keys=(ApiKey("secret"),)), cors=Cors(origins=("https://app.example",)))
@@ -175,7 +175,7 @@ async def test_what_follows_a_wrong_key_in_the_same_write_is_not_served(locked):
 
 
 async def test_a_client_that_never_sends_its_key_is_closed(locked, monkeypatch):
-    monkeypatch.setattr(connection, "AUTH_SECONDS", 0.05)
+    monkeypatch.setattr(conversation, "AUTH_SECONDS", 0.05)
     async with locked.peer() as peer:
         assert (await peer.closed())[0] == CloseCode.UNAUTHORIZED
 

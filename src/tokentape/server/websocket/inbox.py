@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Final, NamedTuple
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from tokentape.core.errors import TokentapeError
-from tokentape.core.messages import Request, RequestId
+from tokentape.core.messages import RequestId
+
+T = TypeVar("T")
 
 MAX_REQUESTS: Final = 256
 """Requests that may wait: as many as a client may reasonably send without waiting for answers."""
@@ -21,13 +23,13 @@ class Refused(NamedTuple):
     error: TokentapeError
 
 
-class Inbox:
+class Inbox(Generic[T]):
     """Filled as messages come, emptied by the one who carries out the requests."""
 
     __slots__ = ("_bytes", "_waiting")
 
     def __init__(self) -> None:
-        self._waiting: deque[tuple[Request | Refused, int]] = deque()
+        self._waiting: deque[tuple[T, int]] = deque()
         self._bytes = 0
 
     @property
@@ -40,12 +42,12 @@ class Inbox:
         """Whether to read on after it was full: with a gap, so that not every request stops and starts the reading."""
         return len(self._waiting) <= MAX_REQUESTS // 2 and self._bytes <= MAX_BYTES // 2
 
-    def put(self, item: Request | Refused, size: int) -> None:
+    def put(self, item: T, size: int) -> None:
         """Takes one, of `size` bytes."""
         self._waiting.append((item, size))
         self._bytes += size
 
-    def next(self) -> Request | Refused | None:
+    def next(self) -> T | None:
         """The next one, None when nothing waits."""
         if not self._waiting:
             return None

@@ -40,7 +40,11 @@ class Requests:
     __slots__ = ("_attendance", "_check", "_members", "_services", "_subscriptions")
 
     def __init__(
-        self, services: Services, subscriptions: Subscriptions, attendance: Attendance, check: Callable[[str], None]
+        self,
+        services: Services,
+        subscriptions: Subscriptions,
+        attendance: Attendance,
+        check: Callable[[str | None], None],
     ) -> None:
         """`check` raises `Unauthorized` for a token."""
         self._services = services

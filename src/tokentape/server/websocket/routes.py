@@ -1,8 +1,8 @@
-"""`WS /v1/ws`: the native WebSocket, `tokentape.v1` (docs/websocket.md): who may come in, and in which language."""
+"""Who may come in by WebSocket, and in which language: `tokentape.v1` (docs/websocket.md), or `chunk`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 from starlette.routing import BaseRoute, WebSocketRoute
@@ -19,15 +19,29 @@ from tokentape.server.services import Services
 from tokentape.server.transport import link_of
 from tokentape.server.websocket.asgi import AsgiWire
 from tokentape.server.websocket.attendance import Attendance
+from tokentape.server.websocket.chunk import ChunkConnection
 from tokentape.server.websocket.connection import Connection
 from tokentape.server.websocket.direct import DirectWire
 from tokentape.server.websocket.socket import Socket
-from tokentape.server.websocket.wire import Wire
+from tokentape.server.websocket.wire import Host, Wire
 
 
 def websocket_routes(services: Services) -> list[BaseRoute]:
-    """The routes of the native WebSocket."""
-    return [WebSocketRoute("/v1/ws", _Endpoint(services), name="websocket")]
+    """The routes of WebSockets."""
+    attendance = Attendance(services.channels)
+    # One for all connections: each would otherwise hold a bound method of its own.
+    check = Gate(services.config).check_token
+
+    def native(wire: Wire, admitted: bool) -> Host:  # noqa: FBT001 - as `_Endpoint` calls it
+        return Connection(services, attendance, wire, check=check, admitted=admitted)
+
+    def chunk(wire: Wire, admitted: bool) -> Host:  # noqa: FBT001 - as above
+        return ChunkConnection(services, wire, check=check, admitted=admitted)
+
+    return [
+        WebSocketRoute("/v1/ws", _Endpoint(services, native, choose_subprotocol), name="websocket"),
+        WebSocketRoute("/v1/ws/chunk", _Endpoint(services, chunk, first_subprotocol), name="chunk websocket"),
+    ]
 
 
 class WrongSubprotocol(BadRequest):
@@ -37,20 +51,25 @@ class WrongSubprotocol(BadRequest):
 class _Endpoint:
     """Takes connections, or refuses them before the upgrade."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(
+        self,
+        services: Services,
+        speak: Callable[[Wire, bool], Host],
+        choose: Callable[[Sequence[str]], str | None],
+    ) -> None:
+        """`speak` serves a wire, whose client is admitted or has to show a key; `choose` picks the subprotocol."""
         self._services = services
+        self._speak = speak
+        self._choose = choose
         self._gate = Gate(services.config)
-        # One for all connections: each would otherwise hold a bound method of its own.
-        self._check_token = self._gate.check_token
         self._has_keys = bool(services.config.auth.api_keys)
         self._origins = _origins_gate(services.config)
-        self._attendance = Attendance(services.channels)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # `websocket.connect`
         try:
             admitted = self._admit(scope)
-            subprotocol = choose_subprotocol(scope.get("subprotocols", ()))
+            subprotocol = self._choose(scope.get("subprotocols", ()))
         except TokentapeError as error:
             await _refuse(error, scope, send)
             return
@@ -60,13 +79,10 @@ class _Endpoint:
         # Unless somebody between has kept the acceptance back, or answered it in a way of their own.
         if isinstance(link, WebSocketLink) and link.accepted:
             direct = DirectWire(link, write_deadline=deadline)
-            direct.begin(self._connect(direct, admitted=admitted))
+            direct.begin(self._speak(direct, admitted))
         else:
             wire = AsgiWire(Socket(scope, receive, send), write_deadline=deadline)
-            await wire.serve(self._connect(wire, admitted=admitted))
-
-    def _connect(self, wire: Wire, *, admitted: bool) -> Connection:
-        return Connection(self._services, self._attendance, wire, check=self._check_token, admitted=admitted)
+            await wire.serve(self._speak(wire, admitted))
 
     def _admit(self, scope: Scope) -> bool:
         """Whether the client may come in as it is; False when it has to send `auth` first."""
@@ -96,6 +112,11 @@ def choose_subprotocol(offered: Sequence[str]) -> str | None:
     if offered:
         raise WrongSubprotocol(f"This is {SUBPROTOCOL}, and none of {', '.join(offered)[:200]}.")
     return None
+
+
+def first_subprotocol(offered: Sequence[str]) -> str | None:
+    """The one to speak where the language has none of its own: browsers refuse a server that picks none of theirs."""
+    return offered[0] if offered else None
 
 
 async def _refuse(error: TokentapeError, scope: Scope, send: Send) -> None:
