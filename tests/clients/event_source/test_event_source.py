@@ -16,7 +16,7 @@ from tokentape.client import Client
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CONVENTIONS = {"native": "native", "token": "native", "text": "text", "content": "content", "chunk": "chunk"}
-"""Each with the format that it reads. A browser has six connections to one place."""
+"""Each with the format that it reads."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -27,6 +27,12 @@ async def place() -> AsyncIterator[tuple[str, Relay, EventSources]]:
         event_sources(f"http://127.0.0.1:{relay.port}/") as sources,
     ):
         yield url, relay, sources
+
+
+@pytest_asyncio.fixture(autouse=True, loop_scope="module")
+async def free_connections(place: tuple[str, Relay, EventSources]) -> AsyncIterator[None]:
+    yield
+    await place[2].close()
 
 
 async def start(url: str, **simulated: object) -> str:
@@ -50,7 +56,6 @@ async def test_each_reads_on_after_a_cut_and_stops_at_204(place: tuple[str, Rela
     ends = await asyncio.gather(*(sources.until(name, "closed") for name in CONVENTIONS))
     told = dict(zip(CONVENTIONS, ends, strict=True))
     text = await text_of(url, run)
-    print({n: {**e, "text": len(e["text"])} for n, e in told.items()}, sources.statuses)
     as_lines = text.replace("\r\n", "\n").replace("\r", "\n")
     for name, end in told.items():
         assert end["text"] == (as_lines if name == "text" else text), name
