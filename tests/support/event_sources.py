@@ -67,8 +67,9 @@ PAGE = """<!doctype html><title>plain</title><script>
 class EventSources:
     """Those of one page."""
 
-    def __init__(self, page: Page) -> None:
+    def __init__(self, page: Page, origin: str) -> None:
         self.page = page
+        self._origin = origin
         self.statuses: dict[str, list[int]] = {}
         page.on("response", lambda response: self.statuses.setdefault(response.url, []).append(response.status))
 
@@ -78,6 +79,17 @@ class EventSources:
     async def told(self, name: str) -> dict[str, Any]:
         told: dict[str, Any] = await self.page.evaluate("(name) => told(name)", name)
         return told
+
+    async def visit(self, name: str, body: str) -> Page:
+        """Another page of the same origin."""
+
+        async def fulfill(route: Route) -> None:
+            await route.fulfill(body=body, content_type="text/html")
+
+        page = await self.page.context.new_page()
+        await page.route(f"{self._origin}{name}", fulfill)
+        await page.goto(f"{self._origin}{name}")
+        return page
 
     async def close(self) -> None:
         """Closes all of them: a browser has six connections to one place."""
@@ -99,8 +111,8 @@ async def event_sources(origin: str) -> AsyncIterator[EventSources]:
         await route.fulfill(body=PAGE, content_type="text/html")
 
     async with chromium() as browser:
-        page = await browser.new_page()
+        page = await (await browser.new_context()).new_page()
         await page.route(re.compile(r"/plain$"), fulfill)
         await page.goto(f"{origin}plain")
         async with asyncio.timeout(120):
-            yield EventSources(page)
+            yield EventSources(page, origin)

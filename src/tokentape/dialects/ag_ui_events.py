@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -16,6 +17,8 @@ TAKEN_BACK: Final = "reset"
 """Codes of a RUN_ERROR that no `error` event stands behind."""
 
 _json: Final = msgspec.json.Encoder()
+_PART: Final = re.compile(r"(-[0-9]+|-result-.*)?", re.ASCII | re.DOTALL)
+"""What the id of a message has beyond the run's."""
 _USAGE: Final = {
     "input_tokens": "inputTokens",
     "output_tokens": "outputTokens",
@@ -179,7 +182,9 @@ def result_id(begin: Begin, result: Result) -> str:
 
 def is_of(begin: Begin, identity: Any) -> bool:
     """Whether a message with this id is of the run."""
-    return identity == begin.message_id or (isinstance(identity, str) and identity.startswith(f"{begin.message_id}-"))
+    if not isinstance(identity, str) or not identity.startswith(begin.message_id):
+        return False
+    return _PART.fullmatch(identity.removeprefix(begin.message_id)) is not None
 
 
 def result_text(result: Result) -> str:

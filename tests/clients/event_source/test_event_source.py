@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+from client_examples import EXAMPLES, MAX_CHANGED, changed
 from event_sources import EventSources, event_sources
 from served import composed
 
@@ -92,3 +93,21 @@ async def test_a_channel_is_heard_as_named_events_by_two(place: tuple[str, Relay
     text = await text_of(url, run.id)
     assert [end["text"] for end in ends] == [text, text]
     assert [end["closed"] for end in ends] == [False, False]
+
+
+async def test_few_lines_change() -> None:
+    assert 0 < changed("event_source", "html") <= MAX_CHANGED
+
+
+async def test_the_example_goes_on_after_a_cut(place: tuple[str, Relay, EventSources]) -> None:
+    url, relay, sources = place
+    async with Client(url) as client:
+        before = {run.id for run in await client.runs()}
+        page = await sources.visit("example", (EXAMPLES / "event_source" / "after.html").read_text())
+        await page.wait_for_function("answer.textContent.length > 50")
+        assert relay.cut() >= 1
+        [run] = {run.id for run in await client.runs()} - before
+        text = await text_of(url, run)
+        await page.wait_for_function("(length) => answer.textContent.length >= length", arg=len(text))
+        assert await page.locator("#answer").text_content() == text
+        await page.close()
