@@ -155,12 +155,14 @@ async def test_a_second_agent_joins_late_and_has_all(place: Place) -> None:
 
 
 async def test_a_cut_connection_is_an_error_for_an_agent(place: Place) -> None:
-    errand = await place.begin("agent", cuttable=True, **names(), messages=HELLO, **simulated(rate=100, tokens=5000))
+    name = names()
+    errand = await place.begin("agent", cuttable=True, **name, messages=HELLO, **simulated(rate=100, tokens=5000))
     await errand.until(20)
     assert place.relay.cut() >= 1
     result = await errand.done()
     assert result["error"]["message"]
     assert "RUN_FINISHED" not in result["types"]
+    await place.stop(name["runId"])
 
 
 # TanStack AI
@@ -211,6 +213,34 @@ async def test_a_chat_that_is_cut_again_and_again_lacks_nothing_and_pays_once(pl
     assert all(request["lastEventId"] for request in result["requests"][1:])
     [run] = {request["run"] for request in result["requests"] if request.get("run")}
     assert result["text"] == await place.text(run)
+
+
+async def test_a_chat_that_loses_its_server_for_good_says_so(place: Place) -> None:
+    async with Relay("127.0.0.1", int(place.url.rstrip("/").rpartition(":")[2])) as relay:
+        errand = await place.agents.begin(
+            "chat",
+            url=f"http://127.0.0.1:{relay.port}/ag-ui",
+            threadId=f"t-{uuid4()}",
+            message="Hi",
+            **simulated(rate=100, tokens=5000),
+        )
+        await errand.until(20)
+    result = await errand.done()
+    assert result["status"] == "error"
+    assert "reconnect ceiling" in result["error"]["message"]
+    assert errand.run is not None
+    await place.stop(errand.run)
+
+
+async def test_a_stopped_run_ends_for_a_chat_too(place: Place) -> None:
+    thread = f"t-{uuid4()}"
+    errand = await place.begin("chat", threadId=thread, message="Hi", **simulated(rate=100, tokens=5000))
+    await errand.until(20)
+    assert errand.run is not None
+    stopped = await place.stop(errand.run, threadId=thread)
+    result = await errand.done()
+    assert (stopped["reason"], result["status"], result["errors"]) == ("stopped", "ready", [])
+    assert result["text"] == await place.text(stopped["id"])
 
 
 async def test_a_chat_comes_back_after_a_reload(place: Place) -> None:
