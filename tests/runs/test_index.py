@@ -63,3 +63,19 @@ def test_what_is_remembered_is_bounded() -> None:
     for number in range(5):
         index.apply(msgspec.structs.replace(QUEUED, id=f"r_live{number}"))
     assert len(index.unfinished()) == 5, "what has not ended is not forgotten"
+
+
+def test_a_run_is_found_by_its_key_as_long_as_it_is_known() -> None:
+    index = RunIndex(limit=2)
+    for number in range(3):
+        index.apply(msgspec.structs.replace(DONE, id=f"r_{number}", key=f"a:{number}"))
+    index.apply(msgspec.structs.replace(DONE, id="r_other"))
+    assert index.with_key("a:0") is None, "it is forgotten"
+    found = index.with_key("a:2")
+    assert found is not None
+    assert found.id == "r_2"
+    index.apply(msgspec.structs.replace(QUEUED, id="r_3", key="a:3"))
+    newest = index.with_key(lambda key: key.startswith("a:"))
+    assert newest is not None
+    assert newest.id == "r_3"
+    assert index.with_key(lambda key: key == "b") is None

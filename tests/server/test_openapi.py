@@ -11,7 +11,7 @@ from tokentape import __version__
 from tokentape.server.app import OPERATIONS
 from tokentape.server.openapi import describe, operation_id
 
-UNDESCRIBED = {"/v1/ws", "/v1/stream/{name:path}"}
+UNDESCRIBED = {"/v1/ws", "/v1/ws/chunk", "/v1/stream/{name:path}"}
 """Protocols with specifications of their own."""
 
 

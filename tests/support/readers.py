@@ -12,7 +12,9 @@ from typing import Any, Final
 import reading_ai_sdk
 import reading_anthropic
 import reading_openai
+import reading_small as small
 from assembled import Assembled, frames
+from reading_ag_ui import ag_ui
 
 
 def native(body: bytes) -> Assembled:
@@ -49,5 +51,10 @@ READERS: Final[dict[str, Callable[[bytes], Assembled]]] = {
     "openai-chat": reading_openai.openai_chat,
     "openai-chat-usage": reading_openai.openai_chat,
     "openai-responses": reading_openai.openai_responses,
+    "ag-ui": ag_ui,
+    "text": small.text,
+    "content": small.content,
+    "chunk": small.chunk,
+    "channel": small.channel,
 }
 """By the name of the format."""

@@ -9,7 +9,7 @@ he came there: live, from a merged backlog, or back from a cut with nothing but 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from tokentape.core.events import Event
 from tokentape.core.merge import Entry
@@ -75,4 +75,13 @@ class SseDialect(Dialect[Content_co], Protocol[Content_co]):
 
     def farewell(self, pause_ms: int) -> bytes:
         """What is said before the connection is cut because the server goes away: when to come back."""
+        ...
+
+
+@runtime_checkable
+class Stepwise(Protocol):
+    """A dialect that says one event in several steps: the ids in between are places that no cursor names."""
+
+    def resumed(self, position: str) -> tuple[SseDialect[bytes], str]:
+        """How, and from which cursor, to go on after an id of this format; others come back as they are."""
         ...

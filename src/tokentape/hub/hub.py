@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from tokentape.core.cursor import Cursor
 from tokentape.core.errors import CursorGone, ShuttingDown
 from tokentape.core.events import SYSTEM_PREFIX, Event, decode_event, encode_event
 from tokentape.core.merge import Entry
@@ -168,6 +169,14 @@ class Hub:
         self._idle.pop(stream, None)
         self._tell_audience(tail)
         return watcher
+
+    async def told(self, stream: str, start: From, view: View, *, begin: int = 0) -> tuple[Cursor, Any]:
+        """Where a watcher would begin, and what its dialect's state would be there; raises as `attach` does."""
+        info = await self._infos.get(stream)
+        ready = locate(start, epoch=info.epoch, first=info.first, last=info.last)
+        check_begin(stream, view, ready)
+        offset = ready.cursor.offset
+        return ready.cursor, await self._states.at(stream, info.epoch, view, begin=begin, offset=offset)
 
     @asynccontextmanager
     async def reading(

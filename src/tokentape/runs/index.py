@@ -32,6 +32,7 @@ class RunIndex:
         self._unfinished: dict[str, None] = {}
         self._queued: dict[str, None] = {}
         self._stops: OrderedDict[str, str] = OrderedDict()
+        self._keys: dict[str, str] = {}
         self._limit = limit
         self.on_change: Callable[[RunInfo], None] = lambda _info: None
         """Called with each change that is applied."""
@@ -41,6 +42,8 @@ class RunIndex:
         if known is not None and _rank(info) < _rank(known):
             return
         self._runs[info.id] = info
+        if info.key is not None:
+            self._keys[info.key] = info.id
         _keep(self._unfinished, info.id, wanted=info.state != "done")
         _keep(self._queued, info.id, wanted=info.state == "queued")
         if info.state == "done":
@@ -53,6 +56,8 @@ class RunIndex:
         for run_id, info in self._runs.items():
             if info.state == "done":
                 del self._runs[run_id]
+                if info.key is not None and self._keys.get(info.key) == run_id:
+                    del self._keys[info.key]
                 return
 
     def apply_stop(self, run_id: str, detail: str) -> None:
@@ -65,6 +70,14 @@ class RunIndex:
 
     def get(self, run_id: str) -> RunInfo | None:
         return self._runs.get(run_id)
+
+    def with_key(self, matches: str | Callable[[str], bool]) -> RunInfo | None:
+        """The run that was started with this idempotency key, or the newest one whose key matches."""
+        if isinstance(matches, str):
+            run_id = self._keys.get(matches)
+        else:
+            run_id = next((self._keys[key] for key in reversed(self._keys) if matches(key)), None)
+        return self._runs.get(run_id) if run_id is not None else None
 
     def stop_of(self, run_id: str) -> str | None:
         """Why a run that has not ended was told to, if it was."""

@@ -287,6 +287,18 @@ class Runs:
             await self._registry.catch_up()
         return self.get(run_id)
 
+    async def with_key(self, matches: str | Callable[[str], bool]) -> RunInfo | None:
+        """The run that was started with this idempotency key, anywhere, or the newest one whose key matches."""
+        if (found := self._registry.index.with_key(matches)) is None:
+            await self._registry.catch_up()
+            found = self._registry.index.with_key(matches)
+        return found and self.get(found.id)
+
+    def live_with_key(self, matches: Callable[[str], bool]) -> RunInfo | None:
+        """The newest run that has not ended and was started with a matching idempotency key, as far as it is known."""
+        live = self._registry.index.unfinished()
+        return next((info for info in reversed(live) if info.key is not None and matches(info.key)), None)
+
     def get(self, run_id: str) -> RunInfo:
         """What is known of a run here and now; raises `RunNotFound`."""
         info = self._find(run_id)

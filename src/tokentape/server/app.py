@@ -17,6 +17,7 @@ from tokentape.server.openapi import describe
 from tokentape.server.operations import Operation, routes_of
 from tokentape.server.problems import Boundary, on_error, on_http_error
 from tokentape.server.routes import (
+    ag_ui,
     ai_sdk,
     anthropic,
     channels,
@@ -41,6 +42,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *openai_responses.OPERATIONS,
     *anthropic.OPERATIONS,
     *ai_sdk.OPERATIONS,
+    *ag_ui.OPERATIONS,
 )
 EXPOSED_HEADERS: Final = (
     *("Location", "Retry-After", "Tokentape-Run", "Tokentape-Cursor"),

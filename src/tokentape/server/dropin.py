@@ -79,14 +79,18 @@ def stream(
     *,
     position: str | None = None,
     merge: bool = True,
+    opening: bytes = b"",
     headers: Mapping[str, str] | None = None,
     refuse: Callable[[TokentapeError], Response],
 ) -> SseResponse:
-    """The run as an event stream in this format, from its start or from a position; raises `InvalidCursor`."""
+    """The run as an event stream in this format, from its start or from a position; raises `InvalidCursor`.
+
+    `opening` is said to this client alone, before the view begins.
+    """
     label = RUN_STREAMS + info.id
     watch = watch_of(label, call.services.runs.locate(label), position)
     told = {**run_headers(call, info), **(headers or {})}
-    return SseResponse(call.services, [watch], dialect, merge=merge, headers=told, refuse=refuse)
+    return SseResponse(call.services, [watch], dialect, merge=merge, opening=opening, headers=told, refuse=refuse)
 
 
 async def whole(services: Services, info: RunInfo) -> Story:

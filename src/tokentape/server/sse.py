@@ -27,7 +27,7 @@ from tokentape.server.query import read_query
 from tokentape.server.services import Services
 from tokentape.server.stream import Stream, Unsent, pause_ms
 from tokentape.server.transport import connection_of, link_of
-from tokentape.server.watching import ViewQuery, Watch, dialect_of, is_over, position_of, watch_of
+from tokentape.server.watching import ViewQuery, Watch, dialect_of, is_over, position_of, resumed, watch_of
 
 HEADERS: Final[Mapping[str, str]] = {
     "Content-Type": "text/event-stream",
@@ -40,10 +40,12 @@ HEADERS: Final[Mapping[str, str]] = {
 class SseOutlet:
     """One view on one response."""
 
-    __slots__ = ("socket", "stream")
+    __slots__ = ("_opening", "socket", "stream")
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: Stream, opening: bytes = b"") -> None:
+        """`opening` is said to this client alone, before the view begins."""
         self.stream = stream
+        self._opening = opening
         self.socket: socket | None = None
         """Set by a stream that writes directly, while it can."""
 
@@ -52,7 +54,8 @@ class SseOutlet:
         return self.stream.writable
 
     def ready(self, watcher: Watcher, ready: Ready) -> None:
-        announcement = watcher.view.dialect.ready(watcher.view.label, ready)
+        opening, self._opening = self._opening, b""
+        announcement = opening + watcher.view.dialect.ready(watcher.view.label, ready)
         if announcement:
             self.stream.put(announcement)
 
@@ -137,14 +140,19 @@ class SseResponse(Response):
         dialect: SseDialect[Any],
         *,
         merge: bool = True,
+        opening: bytes = b"",
         headers: Mapping[str, str] | None = None,
         refuse: Callable[[TokentapeError], Response] = problem,
     ) -> None:
-        """`refuse` says what is wrong, before the first byte, in the way that the client expects."""
+        """`refuse` says what is wrong, before the first byte, in the way that the client expects.
+
+        `opening` is said to this client alone, before its one view begins.
+        """
         self._services = services
         self._watches = watches
         self._dialect = dialect
         self._merge = merge
+        self._opening = opening
         self._refuse = refuse
         self.status_code = 200
         self.background = None
@@ -186,7 +194,7 @@ class SseResponse(Response):
                     watcher.lost()
 
     def _outlet(self, stream: Stream) -> SseOutlet | MultiOutlet:
-        return MultiOutlet(stream) if self._dialect is native.multi else SseOutlet(stream)
+        return MultiOutlet(stream) if self._dialect is native.multi else SseOutlet(stream, self._opening)
 
     async def _attach(self, outlet: SseOutlet | MultiOutlet, watchers: list[Watcher]) -> Response | None:
         """Puts the views on the outlet; returns what to answer instead, if there is nothing to stream."""
@@ -215,7 +223,8 @@ def run_response(services: Services, run_id: str, request: Request) -> Response:
     try:
         query = read_query(request.query_params, ViewQuery)
         label = RUN_STREAMS + run_id
-        watch = watch_of(label, services.runs.locate(label), position_of(request.headers, query))
-        return SseResponse(services, [watch], dialect_of(query), merge=query.merge)
+        dialect, position = resumed(dialect_of(query), position_of(request.headers, query))
+        watch = watch_of(label, services.runs.locate(label), position)
+        return SseResponse(services, [watch], dialect, merge=query.merge)
     except TokentapeError as error:
         return problem(error)

@@ -12,7 +12,7 @@ from tokentape.core.errors import BadRequest, RunNotFound, StreamNotFound
 from tokentape.core.events import check_stream_name
 from tokentape.core.resume import From, Ready, parse_from
 from tokentape.dialects import native
-from tokentape.dialects.base import SseDialect
+from tokentape.dialects.base import SseDialect, Stepwise
 from tokentape.dialects.formats import FORMATS
 from tokentape.hub.channels import RUN_STREAMS
 from tokentape.runs import Place
@@ -90,6 +90,13 @@ def dialect_of(query: ViewQuery) -> SseDialect[bytes]:
     if dialect is None:
         raise BadRequest(f"{query.format[:40]!r} is not a format. The formats are: {', '.join(FORMATS)}.")
     return dialect
+
+
+def resumed(dialect: SseDialect[bytes], position: str | None) -> tuple[SseDialect[bytes], str | None]:
+    """How, and from which position, to go on; raises `InvalidCursor`."""
+    if position is None or not isinstance(dialect, Stepwise):
+        return dialect, position
+    return dialect.resumed(position)
 
 
 def check_telling(dialect: SseDialect[Any], place: Place) -> None:

@@ -15,7 +15,7 @@ from tokentape.server.dropin import idempotency_key, run_headers
 from tokentape.server.operations import Answer, Call, Operation, answer
 from tokentape.server.routes.watch import EVENT_STREAM, RESUME_HEADERS, wants_stream, watch, watching
 from tokentape.server.sse import SseResponse
-from tokentape.server.watching import ViewQuery, WatchQuery, dialect_of, find, position_of, watch_of
+from tokentape.server.watching import ViewQuery, WatchQuery, dialect_of, find, position_of, resumed, watch_of
 
 HIDDEN: Final = frozenset({"key", "digest", "queue"})
 """What is known of a run and told to nobody: whoever knows its key could start it again as their own."""
@@ -83,9 +83,8 @@ class StopRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 async def _start(call: Call[ViewQuery, RunRequest]) -> Response:
     query, headers = call.query, call.request.headers
-    position = position_of(headers, query)
     # Whatever could be wrong with the watch is found before there is a run.
-    dialect = dialect_of(query)
+    dialect, position = resumed(dialect_of(query), position_of(headers, query))
     if position is not None:
         parse_from(position)
     info, new = await call.services.runs.start(call.body, key=idempotency_key(call.request))

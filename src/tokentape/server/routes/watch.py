@@ -17,7 +17,16 @@ from tokentape.server.operations import Answer, Call, Operation, answer
 from tokentape.server.poll import Polled, poll
 from tokentape.server.services import Services
 from tokentape.server.sse import SseResponse
-from tokentape.server.watching import Watch, WatchQuery, check_telling, dialect_of, find, position_of, watch_of
+from tokentape.server.watching import (
+    Watch,
+    WatchQuery,
+    check_telling,
+    dialect_of,
+    find,
+    position_of,
+    resumed,
+    watch_of,
+)
 
 EVENT_STREAM: Final = "text/event-stream"
 RESUME_HEADERS: Final = {"Last-Event-ID": "Where the client is; wins over `from`. An EventSource sends it by itself."}
@@ -33,9 +42,9 @@ WATCH_ANSWERS: Final = {
 async def watch(call: Call[WatchQuery, None], label: str, place: Place) -> Response:
     """The answer to a request to watch one place."""
     query = call.query
-    dialect = dialect_of(query)
+    dialect, position = resumed(dialect_of(query), position_of(call.request.headers, query))
     check_telling(dialect, place)
-    what = watch_of(label, place, position_of(call.request.headers, query))
+    what = watch_of(label, place, position)
     if query.wait is not None or _wants_json(call.request):
         return answer(await poll(call.services, what, merge=query.merge, wait=query.wait or 0))
     return SseResponse(call.services, [what], dialect, merge=query.merge)

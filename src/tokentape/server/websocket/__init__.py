@@ -8,4 +8,5 @@ subscriptions   the watchers of a connection, and whose turn it is
 attendance      the members who are present through a connection
 ai_sdk          the language of the AI SDK's chats, on `WS /api/chat`
 ai_sdk_answers  the answers that such a connection is getting
+chunk           the `chunk` convention, on `WS /v1/ws/chunk`
 """

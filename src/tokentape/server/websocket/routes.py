@@ -1,4 +1,4 @@
-"""Who may come in by WebSocket, and in which language: `tokentape.v1` (docs/websocket.md), or that of the AI SDK."""
+"""Who may come in by WebSocket, and in which language: `tokentape.v1` (docs/websocket.md), the AI SDK's, or `chunk`."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from tokentape.server.transport import link_of
 from tokentape.server.websocket.ai_sdk import ChatConnection
 from tokentape.server.websocket.asgi import AsgiWire
 from tokentape.server.websocket.attendance import Attendance
+from tokentape.server.websocket.chunk import ChunkConnection
 from tokentape.server.websocket.connection import Connection
 from tokentape.server.websocket.direct import DirectWire
 from tokentape.server.websocket.socket import Socket
@@ -38,8 +39,12 @@ def websocket_routes(services: Services) -> list[BaseRoute]:
     def chat(wire: Wire, admitted: bool) -> Host:  # noqa: FBT001 - as above
         return ChatConnection(services, wire, check=check, admitted=admitted)
 
+    def chunk(wire: Wire, admitted: bool) -> Host:  # noqa: FBT001 - as above
+        return ChunkConnection(services, wire, check=check, admitted=admitted)
+
     return [
         WebSocketRoute("/v1/ws", _Endpoint(services, native, choose_subprotocol), name="websocket"),
+        WebSocketRoute("/v1/ws/chunk", _Endpoint(services, chunk, first_subprotocol), name="chunk websocket"),
         WebSocketRoute("/api/chat", _Endpoint(services, chat, first_subprotocol), name="chat websocket"),
     ]
 
