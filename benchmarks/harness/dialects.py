@@ -15,7 +15,22 @@ from systems.system import System
 
 SYSTEM: Final = "tokentape-sse-run"
 NATIVE: Final = "native"
-FORMATS: Final = (NATIVE,)
+FORMATS: Final = (
+    NATIVE,
+    "openai-chat",
+    "openai-chat-usage",
+    "openai-responses",
+    "anthropic",
+    "ai-sdk",
+    "ai-sdk-v5",
+    "ai-sdk-v6",
+    "ai-sdk-v7",
+    "ag-ui",
+    "text",
+    "content",
+    "chunk",
+    "channel",
+)
 """Those of `tokentape.dialects.formats`, which the environment that draws the plots does not have."""
 RATE: Final = 50
 WARMING_EVENTS: Final = 10

@@ -6,6 +6,7 @@ whatever messages, gets that run and never a second one.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
@@ -30,6 +31,8 @@ from tokentape.server.sse import HEADERS
 
 START: Final = "-1"
 """The offset with which TanStack AI joins a run: all of it."""
+RUN_ID: Final = "r_"
+"""How ids of runs begin here."""
 STARTED: Final = "What follows this id, of the run that was started before; never a second one."
 
 
@@ -81,7 +84,7 @@ class Known(NamedTuple):
 async def _run(call: Call[None, RunAgentInput]) -> Response:
     names = call.body.names
     last_id = call.request.headers.get("last-event-id")
-    info = await call.services.runs.with_key(ag_ui_request.key_of(names))
+    info = await call.services.runs.with_key(ag_ui_request.key_of(names)) or await _started_elsewhere(call, names.run)
     if last_id is not None:
         if info is None:
             raise RunNotFound(f"The run {names.run[:80]!r} is unknown, or it ended long ago: start another one.")
@@ -91,6 +94,15 @@ async def _run(call: Call[None, RunAgentInput]) -> Response:
         if new:
             return _stream(call, Known(info, names))
     return await _rejoin(call, Known(info, names))
+
+
+async def _started_elsewhere(call: Call[Any, Any], run: str) -> RunInfo | None:
+    """A run that was begun in another way, by its id here: an agent may join it."""
+    if not run.startswith(RUN_ID):
+        return None
+    with suppress(RunNotFound):
+        return await call.services.runs.find(run)
+    return None
 
 
 async def _start(call: Call[None, RunAgentInput], names: Names) -> tuple[RunInfo, bool]:
