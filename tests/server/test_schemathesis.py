@@ -26,13 +26,22 @@ EXAMPLES = 12
 OUR_FAULT = re.compile("internal_error|Traceback")
 
 AT_ONCE = {"rate": 0, "tokens": 20}
+MESSAGES = [{"role": "user", "content": "Hello"}]
+OURS = {"simulated": AT_ONCE}
+CHAT = {
+    "id": "c-1",
+    "messages": [{"id": "m-1", "role": "user", "parts": [{"type": "text", "text": "Hello"}]}],
+    "trigger": "submit-message",
+    "tokentape": OURS,
+}
 KNOWN: dict[str, dict[str, Any]] = {
-    "/v1/runs": {
-        "model": "simulated",
-        "messages": [{"role": "user", "content": "Hello"}],
-        "simulated": AT_ONCE,
-        "replaces": None,
-    },
+    "/v1/runs": {"model": "simulated", "messages": MESSAGES, "simulated": AT_ONCE, "replaces": None},
+    "/v1/chat/completions": {"model": "simulated", "messages": MESSAGES, "tokentape": OURS},
+    "/v1/responses": {"model": "simulated", "input": "Hello", "previous_response_id": None, "tokentape": OURS},
+    "/v1/messages": {"model": "simulated", "messages": MESSAGES, "max_tokens": 50, "tokentape": OURS},
+    "/api/chat": CHAT,
+    "/api/{version}/chat": CHAT,
+    "/ag-ui": {"messages": [{"id": "m-1", **MESSAGES[0]}], "tokentape": OURS},
 }
 """What makes a body whole that chance alone would not find, by path."""
 
@@ -55,8 +64,10 @@ def steer(case: schemathesis.Case[Any], run: str) -> None:
     """Gives every second request a model, a run or messages that there are: chance alone would not find them."""
     if zlib.crc32(repr((case.path_parameters, case.query, case.body)).encode()) % 2:
         return
-    if "id" in case.path_parameters:
+    if "id" in case.path_parameters and case.method != "DELETE":
         case.path_parameters["id"] = run
+    if "version" in case.path_parameters:
+        case.path_parameters["version"] = "v7"
     if isinstance(case.body, dict) and case.path in KNOWN:
         case.body = {**case.body, **KNOWN[case.path]}
 

@@ -19,6 +19,7 @@ PAGE = """<!doctype html><title>plain</title><script>
       if (data === "[DONE]") return watcher.ends++;
       const event = JSON.parse(data);
       if (event.type === "token") watcher.text += event.data;
+      if (event.type === "tool_call") watcher.calls.push(event.data.name);
     },
     // It knows four types, and closes at the end.
     token: (watcher, { data }) => {
@@ -46,7 +47,7 @@ PAGE = """<!doctype html><title>plain</title><script>
   };
   function watch(name, convention, url) {
     const source = new EventSource(url);
-    const watcher = seen[name] = { source, text: "", ends: 0, opens: 0, failed: null, errors: [] };
+    const watcher = seen[name] = { source, text: "", ends: 0, opens: 0, failed: null, errors: [], calls: [] };
     source.onopen = () => { watcher.opens++; };
     source.onmessage = (message) => {
       try { conventions[convention](watcher, message); } catch (error) { watcher.errors.push(String(error)); }
@@ -58,8 +59,8 @@ PAGE = """<!doctype html><title>plain</title><script>
     source.addEventListener("ai:done", () => { watcher.ends++; });
   }
   function told(name) {
-    const { source, text, ends, opens, failed, errors } = seen[name];
-    return { text, ends, opens, failed, errors, closed: source.readyState === EventSource.CLOSED };
+    const { source, text, ends, opens, failed, errors, calls } = seen[name];
+    return { text, ends, opens, failed, errors, calls, closed: source.readyState === EventSource.CLOSED };
   }
 </script>"""
 

@@ -79,6 +79,29 @@ async def test_a_failure_is_told_in_each(place: tuple[str, Relay, EventSources])
             assert end["errors"] == [], name
 
 
+async def test_a_stop_ends_it_and_a_reload_shows_the_same(place: tuple[str, Relay, EventSources]) -> None:
+    url, _, sources = place
+    run = await start(url, rate=50, tokens=5000)
+    await sources.open("first", "native", f"/v1/runs/{run}/events")
+    await sources.until("first", "text.length > 20")
+    async with Client(url) as client:
+        await client.stop(run)
+    first = await sources.until("first", "ends === 1 && closed")
+    await sources.open("reloaded", "native", f"/v1/runs/{run}/events")
+    reloaded = await sources.until("reloaded", "ends === 1 && closed")
+    assert first["text"] == reloaded["text"] == await text_of(url, run)
+
+
+async def test_tools_are_called(place: tuple[str, Relay, EventSources]) -> None:
+    url, _, sources = place
+    tool = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}
+    asked = {"messages": [{"role": "user", "content": "Go."}], "tools": [tool], "simulated": {"rate": 0, "tool": True}}
+    async with Client(url) as client:
+        run = await client.start(asked)
+    await sources.open("tools", "native", f"/v1/runs/{run.id}/events")
+    assert (await sources.until("tools", "ends === 1 && closed"))["calls"] == ["look"]
+
+
 async def test_a_channel_is_heard_as_named_events_by_two(place: tuple[str, Relay, EventSources]) -> None:
     url, relay, sources = place
     for name in ("one", "other"):
