@@ -5,9 +5,9 @@ import type { EventData, From, Member, TapeEvent } from "./events.ts";
 import type { Feed } from "./feed.ts";
 import { type Http, pathOf } from "./http.ts";
 import { createPresence, type Presence } from "./presence.ts";
-import { createListeners, type Listeners } from "./subscribable.ts";
+import { createShared } from "./shared.ts";
+import { guarded } from "./subscribable.ts";
 import type { Message } from "./transcript.ts";
-import { createQueue } from "./watch.ts";
 
 /** Part of the past: cursors, both exclusive; 50 items, the newest first, when nothing is said. */
 export interface HistoryQuery {
@@ -43,7 +43,7 @@ export interface Channel<E = EventMap> extends AsyncIterable<TapeEvent, void, un
   on<T extends keyof Known<E> & string>(type: T, handler: (data: Known<E>[T], event: TapeEvent) => void): () => void;
   on(type: "*", handler: (data: unknown, event: TapeEvent) => void): () => void;
   /** Takes back what `on` added. */
-  off(type: string, handler: (data: never, event: TapeEvent) => void): void;
+  off(type: string, handler: (data: any, event: TapeEvent) => void): void;
   /** Publishes an event, after those that were published here before; resolves with its cursor when it is recorded. */
   emit<T extends keyof Known<E> & string>(type: T, data: Known<E>[T], options?: EmitOptions): Promise<string | null>;
   /** Who is here; its changes; and how to be one of them. */
@@ -66,75 +66,63 @@ export interface ChannelSurroundings {
   held(channel: Channel<any>, held: boolean): void;
 }
 
+type Handler = (data: any, event: TapeEvent) => void;
+
 export function createChannel(name: string, from: From, { http, feed, held }: ChannelSurroundings): Channel<any> {
-  const handlers = new Map<string, Listeners<[data: unknown, event: TapeEvent]>>();
-  const offs = new Map<object, Map<string, () => void>>();
-  let live: Feed | undefined;
-  let leave: (() => void) | undefined;
-  let holds = 0;
+  const handlers = new Map<string, Set<Handler>>();
   let failure: TokentapeError | undefined;
   let waiting = 0;
   let posting = 0;
   let tail: Promise<unknown> = Promise.resolve();
 
-  function hold(): void {
-    if (holds++ > 0) return;
-    failure = undefined;
-    live = feed(name, from);
-    held(channel, true);
-    leave = live.listen({
-      event(event) {
-        handlers.get(event.type)?.tell(event.data, event);
-        handlers.get("*")?.tell(event.data, event);
-      },
-      fail(error) {
-        failure = error;
-      },
-    });
+  const shared = createShared((from) => feed(name, from), () => from, {
+    event(event) {
+      for (const type of [event.type, "*"]) {
+        for (const handler of [...(handlers.get(type) ?? [])]) guarded(handler, event.data, event);
+      }
+    },
+    end(error) {
+      failure = error;
+    },
+  });
+
+  function on(type: string, handler: Handler): () => void {
+    const group = handlers.get(type) ?? new Set();
+    handlers.set(type, group);
+    if (!group.has(handler)) {
+      group.add(handler);
+      held(channel, true);
+      shared.hold();
+    }
+    return () => off(type, handler);
   }
 
-  function release(): void {
-    if (--holds > 0) return;
-    const left = leave;
-    live = leave = undefined;
-    left?.();
-    held(channel, false);
+  function off(type: string, handler: Handler): void {
+    if (!handlers.get(type)?.delete(handler)) return;
+    shared.release();
+    if (!shared.feed()) held(channel, false);
   }
 
-  function on(type: string, handler: (data: any, event: TapeEvent) => void): () => void {
-    let group = handlers.get(type);
-    if (!group) handlers.set(type, (group = createListeners(hold, release)));
-    const off = group.add(handler);
-    let byType = offs.get(handler);
-    if (!byType) offs.set(handler, (byType = new Map()));
-    byType.set(type, off);
-    return off;
-  }
-
-  function post(type: string, data: unknown, id: string, persist: boolean): Promise<{ cursor: string | null }> {
+  // One after the other, because requests that are under way together may overtake one another.
+  function post(event: object, persist: boolean): Promise<unknown> {
     posting += 1;
-    const body = persist ? { type, data, id } : { type, data, persist };
-    const sent = tail.then(() => http.call<{ cursor: string | null }>("POST", pathOf(name, "events"), { body, repeat: persist }));
+    const sent = tail.then(() => http.call("POST", pathOf(name, "events"), { body: event, repeat: persist }));
     tail = sent.catch(() => {}).then(() => (posting -= 1));
     return sent;
   }
 
-  async function emit(type: string, data: unknown, { id = randomId(), persist = true }: EmitOptions = {}): Promise<string | null> {
-    if (waiting >= MAX_OUTBOX) {
-      throw new TokentapeError("too_many", `${MAX_OUTBOX} events wait to be sent to ${name}.`, { retryable: true });
-    }
+  async function emit(type: string, data: unknown = null, { id = randomId(), persist = true }: EmitOptions = {}): Promise<string | null> {
+    if (waiting >= MAX_OUTBOX) throw new TokentapeError("too_many", `${MAX_OUTBOX} events wait to be sent to ${name}.`);
     waiting += 1;
     try {
+      const event = { type, data, persist, ...(persist && { id }) };
       // Over the socket that is there, unless something that was said before is still on its way by HTTP.
-      const fields = { stream: name, type, data: data ?? null, persist, ...(persist && { event_id: id }) };
-      const sent = posting > 0 ? undefined : live?.request("publish", fields);
-      const answer = await (sent
-        ? sent.catch((error: TokentapeError) => {
-            if (error.code === "unreachable" && persist) return post(type, data ?? null, id, persist);
-            throw error;
-          })
-        : post(type, data ?? null, id, persist));
-      return (answer as { cursor: string | null }).cursor;
+      const sent = posting > 0 ? undefined : shared.feed()?.request("publish", { stream: name, type, data, persist, event_id: event.id });
+      const { cursor } = (await (sent?.catch((error: TokentapeError) => {
+        if (error.code !== "unreachable" || !persist) throw error;
+        return post(event, persist);
+      }) ?? post(event, persist))) as { cursor: string | null };
+      return cursor;
     } finally {
       waiting -= 1;
     }
@@ -146,10 +134,7 @@ export function createChannel(name: string, from: From, { http, feed, held }: Ch
   const channel: Channel<any> = {
     name,
     on,
-    off(type, handler) {
-      offs.get(handler)?.get(type)?.();
-      offs.get(handler)?.delete(type);
-    },
+    off,
     emit,
     history: (query) => past("events", query),
     messages: (query) => past("messages", query),
@@ -157,17 +142,18 @@ export function createChannel(name: string, from: From, { http, feed, held }: Ch
       return failure;
     },
     presence: createPresence({
-      on: on as (type: string, handler: (data: any) => void) => () => void,
+      on,
+      off,
       list: async () => (await http.call<{ members: Member[] }>("GET", pathOf(name, "presence"), { repeat: true })).members,
-      request: (fields) => live?.request("presence", { stream: name, ...fields }),
+      isOpen: () => shared.feed()?.session.state === "playing",
+      request: (fields) => shared.feed()?.request("presence", { stream: name, ...fields }),
     }),
-    [Symbol.asyncIterator]: () =>
-      createQueue((position, listener) => feed(name, position).listen(listener), from)[Symbol.asyncIterator](),
+    [Symbol.asyncIterator]: () => shared.iterate(from)[Symbol.asyncIterator](),
   };
   return channel;
 }
 
 /** Not `crypto.randomUUID`: that exists on secure origins only, and a page may be opened over a LAN. */
 export function randomId(): string {
-  return Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(36).padStart(2, "0")).join("");
+  return crypto.getRandomValues(new Uint32Array(4)).join("-");
 }

@@ -5,7 +5,7 @@ import type { Transport } from "./connection.ts";
 import type { TokentapeError } from "./errors.ts";
 import type { From } from "./events.ts";
 import { createFeed, type Feed, type Feeder } from "./feed.ts";
-import { createHttp, runOf, type Token } from "./http.ts";
+import { createHttp, type Http, runOf, type Token } from "./http.ts";
 import { createLinks, type Memory } from "./links.ts";
 import { createRun, type Run, type RunInfo, type RunRequest } from "./run.ts";
 import type { SessionOptions } from "./session.ts";
@@ -16,8 +16,8 @@ export interface ClientOptions extends Pick<SessionOptions, "backoff" | "patienc
   /** The server's address, also one relative to the page: `/tape`. The origin of the page when nothing is said. */
   url?: string;
   /**
-   * How views connect. `auto`, the default, takes one WebSocket for all of them, and goes over to event streams, then to
-   * long-polls, where something on the way does not let those through; it remembers that for the session of the page.
+   * How views connect. `auto`, the default, takes one WebSocket for all of them; where something on the way does not let
+   * that through it goes over to one event stream for each, and remembers it for the session of the page.
    */
   transport?: "auto" | Transport;
   /** The credential, or a function that has it; called before each connection, with true after one was refused. */
@@ -28,7 +28,7 @@ export interface ClientOptions extends Pick<SessionOptions, "backoff" | "patienc
   memory?: Memory;
 }
 
-/** How the connection is. `waiting` is a pause before the next attempt, for `error`. */
+/** How the connection is, over all that is watched. `waiting` is a pause before the next attempt, for `error`. */
 export interface Status {
   readonly state: "idle" | "connecting" | "open" | "waiting" | "offline";
   readonly transport: Transport;
@@ -36,7 +36,6 @@ export interface Status {
 }
 
 export interface Client {
-  /** How the connection is, over all that is watched. */
   readonly status: Subscribable<Status>;
   /** Starts a run and watches it. A broken connection starts no second one: the request bears a key. */
   run(request: RunRequest, options?: { idempotencyKey?: string; signal?: AbortSignal }): Promise<Run>;
@@ -47,22 +46,19 @@ export interface Client {
   watch(stream: string, options: WatchOptions & WatchCallbacks): Pick<Watch, "position" | "close">;
   /** A channel; `from` says where its handlers begin: `now` when nothing is said. Who asks for the same gets the same. */
   channel<E = EventMap>(name: string, options?: { from?: From }): Channel<E>;
-  /** What the server knows of a run. */
-  info(run: string): Promise<RunInfo>;
-  /** Runs, the newest first. */
-  runs(query?: { state?: RunInfo["state"]; limit?: number; before?: string }): Promise<{ runs: RunInfo[]; next: string | null }>;
-  /** The models that are configured. */
-  models(): Promise<{ name: string; provider: string; model?: string; default?: boolean }[]>;
+  /** Any other request: `client.call<{ models: … }>("GET", "v1/models")`. */
+  call: Http["call"];
   /** Closes every connection; runs go on. */
   close(): void;
 }
 
 export function createClient(options: ClientOptions = {}): Client {
+  const { navigator, document } = globalThis;
+  const { random } = Math;
+  const now = (): number => performance.now();
   // Called through the global object, as browsers want it.
   const fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
-  const { random } = Math;
   const http = createHttp({ url: options.url ?? "", token: options.token, fetch, random });
-  const now = (): number => performance.now();
   const links = createLinks({
     http,
     fetch,
@@ -73,38 +69,33 @@ export function createClient(options: ClientOptions = {}): Client {
   });
   const feeds = new Set<Feed>();
   const changes = createListeners();
-  const runs = new Map<string, Run>();
-  const channels = new Map<string, Channel<any>>();
-  let status: Status = { state: "idle", transport: links.transport };
+  const held = new Map<string, unknown>();
+  let status: Status = { state: "idle", transport: links.transport() };
 
   const feeder: Feeder = {
+    ...options,
     open: links.open,
     now,
     random,
-    backoff: options.backoff,
-    patience: options.patience,
     changed(feed) {
-      if (feed.closed) feeds.delete(feed);
-      if (feeds.size === 0) listen(false);
+      if (feed.closed && feeds.delete(feed) && feeds.size === 0) listen("removeEventListener");
       update();
     },
   };
 
   function feed(stream: string, from: From, merge = true): Feed {
     const made = createFeed(feeder, stream, from, merge);
-    if (feeds.size === 0) listen(true);
+    if (feeds.size === 0) listen("addEventListener");
     feeds.add(made);
     return made;
   }
 
   function update(): void {
-    const all = [...feeds];
-    const of = (state: string): Feed | undefined => all.find((feed) => feed.state === state);
-    const waiting = of("waiting");
-    const state = waiting
-      ? globalThis.navigator?.onLine === false ? "offline" : "waiting"
-      : of("connecting") ? "connecting" : of("playing") ? "open" : "idle";
-    const next: Status = { state, transport: links.transport, error: waiting?.error };
+    const find = (state: string): Feed | undefined => [...feeds].find(({ session }) => session.state === state);
+    const waiting = find("waiting");
+    const calm = find("connecting") ? "connecting" : find("playing") ? "open" : "idle";
+    const state = !waiting ? calm : navigator?.onLine === false ? "offline" : "waiting";
+    const next: Status = { state, transport: links.transport(), error: waiting?.error };
     if (next.state === status.state && next.transport === status.transport && next.error === status.error) return;
     status = next;
     changes.tell();
@@ -113,20 +104,24 @@ export function createClient(options: ClientOptions = {}): Client {
   // The network is back, or somebody looks again: what waits for its next attempt need not wait longer.
   function wake(): void {
     update();
-    if (globalThis.navigator?.onLine === false || globalThis.document?.hidden) return;
-    for (const feed of [...feeds]) feed.wake();
+    if (navigator?.onLine !== false && !document?.hidden) for (const feed of [...feeds]) feed.wake();
   }
 
-  function listen(on: boolean): void {
-    const change = on ? "addEventListener" : "removeEventListener";
+  function listen(change: "addEventListener" | "removeEventListener"): void {
     for (const name of ["online", "offline", "pageshow"]) globalThis[change]?.(name, wake);
-    globalThis.document?.[change]("visibilitychange", wake);
+    document?.[change]("visibilitychange", wake);
   }
 
-  // Who is watched is known by name, so that all parts of a page share one view.
-  function keep<T>(map: Map<string, T>, name: string, value: T, held: boolean): void {
-    if (held && !map.has(name)) map.set(name, value);
-    else if (!held && map.get(name) === value) map.delete(name);
+  // What is watched is known by its name, so that all parts of a page share one view.
+  function shared<T>(key: string, create: (keep: (value: T, watched: boolean) => void) => T): T {
+    return (
+      (held.get(key) as T | undefined) ??
+      create((value, watched) => {
+        const holder = held.get(key);
+        if (watched && !holder) held.set(key, value);
+        else if (!watched && holder === value) held.delete(key);
+      })
+    );
   }
 
   const client: Client = {
@@ -138,29 +133,25 @@ export function createClient(options: ClientOptions = {}): Client {
       void run.done;
       return run;
     },
-    attach: (id) =>
-      runs.get(id) ?? createRun(id, { http, feed, start: client.run, held: (run, held) => keep(runs, id, run, held) }),
+    attach: (id) => shared(`runs/${id}`, (held) => createRun(id, { http, feed, start: client.run, held })),
     watch: ((stream: string, options: WatchOptions & Partial<WatchCallbacks> = {}) => {
-      const { from = runOf(stream) === undefined ? "now" : "start", merge = true, signal, onEvent, onEnd, onError } = options;
+      const { from = runOf(stream) === undefined ? "now" : "start", merge, signal, onEvent, onEnd } = options;
       if (!onEvent) return createQueue((from, listener) => feed(stream, from, merge).listen(listener), from, signal);
-      const made = feed(stream, from, merge);
-      const leave = made.listen({ event: onEvent, ...(onEnd && { end: onEnd }), ...(onError && { fail: onError }) });
-      if (signal?.aborted) leave();
-      signal?.addEventListener("abort", leave, { once: true });
+      const { session, listen } = feed(stream, from, merge);
+      const close = listen({ event: onEvent, end: (error) => onEnd?.(error) });
+      if (signal?.aborted) close();
+      signal?.addEventListener("abort", close);
       return {
         get position() {
-          return made.position;
+          return session.position;
         },
-        close: leave,
+        close,
       };
     }) as Client["watch"],
-    channel: (name, { from = "now" } = {}) =>
-      channels.get(name) ?? createChannel(name, from, { http, feed, held: (channel, held) => keep(channels, name, channel, held) }),
-    info: (run) => http.call("GET", `v1/runs/${encodeURIComponent(run)}`, { repeat: true }),
-    runs: (query = {}) => http.call("GET", "v1/runs", { query, repeat: true }),
-    models: async () => (await http.call<{ models: [] }>("GET", "v1/models", { repeat: true })).models,
+    channel: (name, { from = "now" } = {}) => shared(name, (held) => createChannel(name, from, { http, feed, held })),
+    call: http.call,
     close() {
-      for (const run of [...runs.values()]) run.close();
+      for (const value of [...held.values()]) (value as Partial<Run>).close?.();
       for (const feed of [...feeds]) feed.close();
       links.close();
     },

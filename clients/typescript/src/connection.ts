@@ -4,7 +4,7 @@ import type { From } from "./events.ts";
 import type { Http } from "./http.ts";
 import type { Signal } from "./session.ts";
 
-export type Transport = "ws" | "sse" | "poll";
+export type Transport = "ws" | "sse";
 
 /** A server says something after so many milliseconds (PROTOCOL.md §3). */
 export const HEARTBEAT = 10_000;

@@ -4,21 +4,18 @@ import { type Connection, createTimer, type View } from "./connection.ts";
 import type { TokentapeError } from "./errors.ts";
 import type { From, TapeEvent } from "./events.ts";
 import { runOf } from "./http.ts";
-import { createSession, type SessionOptions, type Signal, type State } from "./session.ts";
+import { createSession, type Session, type SessionOptions, type Signal } from "./session.ts";
 import { guarded } from "./subscribable.ts";
 
 export interface Listener {
   /** Gets each event, and how much text it came as. */
   event(event: TapeEvent, size: number): void;
-  /** Nothing follows, ever. */
-  end?: () => void;
-  /** The server refused, or patience is over. */
-  fail?: (error: TokentapeError) => void;
+  /** Nothing follows: the stream has ended, or, with an error, the server refused or patience is over. */
+  end?(error: TokentapeError | undefined): void;
 }
 
 export interface Feed {
-  readonly state: State;
-  readonly position: From;
+  readonly session: Pick<Session, "state" | "position">;
   /** Whether it was let go of, or is over. */
   readonly closed: boolean;
   /** What the connection was lost for, while it is tried again. */
@@ -42,7 +39,7 @@ export interface Feeder extends Pick<SessionOptions, "backoff" | "patience"> {
 }
 
 export function createFeed(feeder: Feeder, stream: string, from: From, merge: boolean): Feed {
-  const session = createSession({ from, run: runOf(stream), backoff: feeder.backoff, patience: feeder.patience });
+  const session = createSession({ ...feeder, from, run: runOf(stream) });
   const listeners = new Set<Listener>();
   const timer = createTimer();
   let connection: Connection | undefined;
@@ -52,60 +49,46 @@ export function createFeed(feeder: Feeder, stream: string, from: From, merge: bo
   function step(signal: Signal): void {
     const { state } = session;
     const action = session.step(signal, feeder.now(), feeder.random());
-    switch (action?.type) {
-      case "connect": {
-        const mine: Connection = feeder.open({
-          stream,
-          from: action.from,
-          merge,
-          emit(news) {
-            if (connection === mine) step(news);
-          },
-        });
-        connection = mine;
-        break;
-      }
-      case "deliver":
-        for (const listener of [...listeners]) guarded(listener.event, action.event, action.size);
-        break;
-      case "wait":
-        error = action.error;
-        drop();
-        timer.set(action.ms, () => step({ type: "waited" }));
-        break;
-      case "fail":
-        error = action.error;
-        break;
-    }
-    if (session.over && !closed) finish(action?.type === "fail" ? action.error : undefined);
-    if (session.state === "playing") error = undefined;
-    if (session.state !== state) feeder.changed(feed);
+    error = undefined;
+    if (action?.type === "connect") {
+      const mine: Connection = feeder.open({
+        stream,
+        from: action.from,
+        merge,
+        emit(news) {
+          if (connection === mine) step(news);
+        },
+      });
+      connection = mine;
+    } else if (action?.type === "deliver") {
+      for (const listener of [...listeners]) guarded(listener.event, action.event, action.size);
+    } else if (action?.type === "wait") {
+      drop();
+      error = action.error;
+      timer.set(action.ms, () => step({ type: "waited" }));
+    } else if (action?.type === "fail") error = action.error;
+    if (session.over && !closed) {
+      const told = [...listeners];
+      close();
+      for (const listener of told) guarded(listener.end, error);
+    } else if (session.state !== state) feeder.changed(feed);
   }
 
   function drop(): void {
-    const dropped = connection;
-    connection = undefined;
     timer.clear();
-    dropped?.close();
+    connection?.close();
+    connection = undefined;
   }
 
-  function finish(failure: TokentapeError | undefined): void {
+  function close(): void {
     closed = true;
     drop();
-    for (const listener of [...listeners]) {
-      if (failure) guarded(listener.fail, failure);
-      else guarded(listener.end);
-    }
     listeners.clear();
+    feeder.changed(feed);
   }
 
   const feed: Feed = {
-    get state() {
-      return session.state;
-    },
-    get position() {
-      return session.position;
-    },
+    session,
     get closed() {
       return closed;
     },
@@ -114,24 +97,18 @@ export function createFeed(feeder: Feeder, stream: string, from: From, merge: bo
     },
     listen(listener) {
       listeners.add(listener);
-      if (session.state === "idle" && !closed) step({ type: "begun" });
+      if (session.state === "idle") step({ type: "begun" });
       return () => {
-        if (listeners.delete(listener) && listeners.size === 0) feed.close();
+        if (listeners.delete(listener) && listeners.size === 0) close();
       };
     },
     wake() {
-      if (session.state === "waiting" && !closed) {
+      if (session.state === "waiting") {
         timer.clear();
         step({ type: "waited" });
       } else connection?.check();
     },
-    close() {
-      if (closed) return;
-      closed = true;
-      drop();
-      listeners.clear();
-      feeder.changed(feed);
-    },
+    close,
     request: (op, fields) => (session.state === "playing" ? connection?.request?.(op, fields) : undefined),
   };
   return feed;

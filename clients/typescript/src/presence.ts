@@ -1,7 +1,7 @@
 /** Who is present on a channel. Over a WebSocket one can be present oneself; who is here is known over any transport. */
 
 import { TokentapeError } from "./errors.ts";
-import type { Member, Ready } from "./events.ts";
+import type { Member } from "./events.ts";
 import { randomId } from "./channel.ts";
 import { createListeners, type Subscribable } from "./subscribable.ts";
 
@@ -17,42 +17,52 @@ export interface Presence extends Subscribable<readonly Member[]> {
 }
 
 export interface PresenceSurroundings {
-  on(type: string, handler: (data: any) => void): () => void;
+  on(type: string, handler: (data: any) => void): void;
+  off(type: string, handler: (data: any) => void): void;
   list(): Promise<Member[]>;
+  /** Whether the channel is watched at this moment. */
+  isOpen(): boolean;
   /** A request over the channel's own connection; undefined when that bears none. */
   request(fields: Record<string, unknown>): Promise<unknown> | undefined;
 }
 
 type Change = Member & { action: "join" | "update" | "leave" };
 
-export function createPresence({ on, list, request }: PresenceSurroundings): Presence {
+export function createPresence({ on, off, list, isOpen, request }: PresenceSurroundings): Presence {
   const members = new Map<string, Member>();
   let shown: readonly Member[] = [];
   // Changes that came while the list was asked for, which may be older than they are.
-  let pending: Change[] | undefined;
+  let pending: Change[] = [];
   let asked = 0;
-  let stop: (() => void)[] = [];
-  let own: { id: string; data: unknown; resolve(): void; reject(error: TokentapeError): void } | undefined;
-  let off: (() => void) | undefined;
-  let ready = false;
+  let watchers = 0;
+  let own: { id: string; data: unknown; resolve(answer: any): void; reject(error: TokentapeError): void } | undefined;
 
   const listeners = createListeners(
-    () => (stop = [on("presence", change), on("ready", (_: Ready) => void refresh())]),
-    () => stop.forEach((stop) => stop()),
+    () => {
+      if (watchers++ > 0) return;
+      on("presence", change);
+      on("ready", refresh);
+      if (isOpen()) void refresh();
+    },
+    () => {
+      if (--watchers > 0) return;
+      off("presence", change);
+      off("ready", refresh);
+    },
   );
-
-  function show(): void {
-    shown = [...members.values()];
-    listeners.tell();
-  }
 
   function apply({ action, id, data }: Change): void {
     if (action === "leave") members.delete(id);
     else members.set(id, { id, data });
   }
 
+  function show(): void {
+    shown = [...members.values()];
+    listeners.tell();
+  }
+
   function change(change: Change): void {
-    pending?.push(change);
+    pending.push(change);
     apply(change);
     show();
   }
@@ -62,46 +72,36 @@ export function createPresence({ on, list, request }: PresenceSurroundings): Pre
     const mine = ++asked;
     pending = [];
     const found = await list().catch(() => undefined);
-    if (mine !== asked) return;
-    if (found) {
-      members.clear();
-      for (const member of found) members.set(member.id, member);
-      pending.forEach(apply);
-      show();
-    }
-    pending = undefined;
+    if (mine !== asked || !found) return;
+    members.clear();
+    for (const member of found) members.set(member.id, member);
+    pending.forEach(apply);
+    show();
   }
 
   function track(): void {
-    ready = true;
-    if (!own) return;
-    const { id, data, resolve, reject } = own;
+    const { id, data, resolve, reject } = own!;
     const sent = request({ action: "track", member: id, data });
-    if (!sent) {
-      reject(new TokentapeError("unsupported", "To be present takes a WebSocket, and this connection is none."));
-    } else {
-      // One that was lost on the way is sent again when the next view begins.
-      sent.then(resolve, (error: TokentapeError) => error.code === "unreachable" || reject(error));
-    }
+    if (!sent) reject(new TokentapeError("unsupported", "To be present takes a WebSocket, and this connection is none."));
+    // One that was lost on the way is sent again when the next view begins.
+    else sent.then(resolve, (error: TokentapeError) => error.code === "unreachable" || reject(error));
   }
 
   return {
     get: () => shown,
     subscribe: listeners.add,
     list,
-    enter(data = null, member = own?.id ?? randomId()) {
-      return new Promise((resolve, reject) => {
+    enter: (data = null, member = own?.id ?? randomId()) =>
+      new Promise((resolve, reject) => {
         own = { id: member, data, resolve, reject };
-        if (!off) off = on("ready", track);
-        else if (ready) track();
-      });
-    },
+        on("ready", track);
+        if (isOpen()) track();
+      }),
     leave() {
-      if (own) void request({ action: "untrack", member: own.id })?.catch(() => {});
+      if (!own) return;
+      request({ action: "untrack", member: own.id })?.catch(() => {});
       own = undefined;
-      ready = false;
-      off?.();
-      off = undefined;
+      off("ready", track);
     },
   };
 }

@@ -4,9 +4,10 @@ import { TokentapeError } from "./errors.ts";
 import type { DoneReason, Failure, From, TapeEvent, Usage } from "./events.ts";
 import type { Feed } from "./feed.ts";
 import type { Http } from "./http.ts";
+import { createShared } from "./shared.ts";
 import { createListeners } from "./subscribable.ts";
 import { type Answer, createTranscript } from "./transcript.ts";
-import { createQueue } from "./watch.ts";
+import { after } from "./watch.ts";
 
 /** The body of `POST /v1/runs`; sampling parameters have OpenAI's names. */
 export interface RunRequest {
@@ -93,86 +94,61 @@ export interface RunSurroundings {
   held(run: Run, held: boolean): void;
 }
 
+const SILENT = { id: null, role: "assistant", state: "running", content: "", reasoning: "", tool_calls: [], tool_results: [] } as const;
+
 export function createRun(id: string, { http, feed, start, held }: RunSurroundings): Run {
   const stream = `runs/${id}`;
   const transcript = createTranscript();
+  const nothing: Answer = { ...SILENT, run: id };
   let position: From = "start";
-  let live: Feed | undefined;
-  let leave: (() => void) | undefined;
-  let holds = 0;
   let failure: TokentapeError | undefined;
   let done: Promise<Answer> | undefined;
   let settle: (() => void) | undefined;
-  let nothing: Answer | undefined;
 
+  const answer = (): Answer => transcript.answer(id) ?? nothing;
+  const isDone = (): boolean => answer().state !== "running";
+
+  const shared = createShared((from) => feed(stream, from), () => position, {
+    event(event) {
+      transcript.apply(event);
+      position = after(event, position);
+      listeners.tell();
+    },
+    end: over,
+  });
   const listeners = createListeners(hold, release);
-  const isDone = (): boolean => run.answer.state !== "running";
 
   function hold(): void {
-    if (holds++ > 0 || isDone()) return;
+    if (isDone()) return;
     failure = undefined;
-    live = feed(stream, position);
     held(run, true);
-    leave = live.listen({
-      event(event) {
-        transcript.apply(event);
-        position = event.type === "ready" ? event.data.cursor : (event.cursor ?? position);
-        listeners.tell();
-      },
-      end: () => over(),
-      fail: (error) => over(error),
-    });
+    shared.hold();
   }
 
   function release(): void {
-    if (holds > 0 && --holds === 0) drop();
+    shared.release();
+    if (!shared.feed()) held(run, false);
   }
 
-  function drop(): void {
-    holds = 0;
-    const left = leave;
-    live = leave = undefined;
-    left?.();
+  function over(error: TokentapeError | undefined): void {
+    if (!isDone()) failure = error ?? new TokentapeError("closed", `The run ${id} is watched no more.`);
+    shared.drop();
     held(run, false);
-  }
-
-  function over(error?: TokentapeError): void {
-    failure = error ?? (isDone() ? undefined : new TokentapeError("closed", `The run ${id} cannot be watched to its end.`));
-    drop();
     settle?.();
     listeners.tell();
-  }
-
-  function whole(): Promise<Answer> {
-    const promise = new Promise<Answer>((resolve, reject) => {
-      settle = () => {
-        if (isDone()) resolve(run.answer);
-        else reject(failure!);
-      };
-    });
-    // It may be that nobody asks for it.
-    promise.catch(() => {});
-    if (isDone() || failure) settle!();
-    else hold();
-    return promise;
   }
 
   const run: Run = {
     id,
     stream,
     get status() {
-      return isDone() ? "done" : transcript.answer(id) ? "running" : "queued";
+      return isDone() ? "done" : answer() === nothing ? "queued" : "running";
     },
     get text() {
-      return run.answer.content;
+      return answer().content;
     },
     get answer() {
-      return (
-        transcript.answer(id) ??
-        (nothing ??= {
-          id: null, role: "assistant", run: id, state: "running", content: "", reasoning: "", tool_calls: [], tool_results: [],
-        })
-      );
+      return answer();
     },
     get cursor() {
       return position;
@@ -181,32 +157,22 @@ export function createRun(id: string, { http, feed, start, held }: RunSurroundin
       return failure;
     },
     get done() {
-      return (done ??= whole());
+      if (!done) {
+        done = new Promise((resolve, reject) => {
+          settle = () => (isDone() ? resolve(answer()) : reject(failure!));
+        });
+        // It may be that nobody asks for it.
+        done.catch(() => {});
+        if (isDone() || failure) settle!();
+        else hold();
+      }
+      return done;
     },
-    stop: (reason) =>
-      http.call("POST", `v1/runs/${encodeURIComponent(id)}/stop`, { body: reason === undefined ? reason : { reason }, repeat: true }),
+    stop: (reason) => http.call("POST", `v1/runs/${id}/stop`, { body: reason === undefined ? reason : { reason }, repeat: true }),
     replace: (request) => start({ ...request, replaces: id }),
     subscribe: listeners.add,
-    close() {
-      if (isDone()) return;
-      failure = new TokentapeError("closed", `The run ${id} was let go of.`);
-      drop();
-      settle?.();
-      listeners.tell();
-    },
-    [Symbol.asyncIterator]() {
-      const queue = createQueue((from, listener) => {
-        hold();
-        // Who is where the run's own view is shares it; who is late, or fell behind, catches up on their own.
-        const shared = live && !live.closed && live.position === from ? live : feed(stream, from);
-        const left = shared.listen(listener);
-        return () => {
-          left();
-          release();
-        };
-      }, "start");
-      return queue[Symbol.asyncIterator]();
-    },
+    close: () => over(undefined),
+    [Symbol.asyncIterator]: () => shared.iterate("start")[Symbol.asyncIterator](),
   };
   return run;
 }

@@ -7,30 +7,26 @@ export interface Subscribable<T> {
 }
 
 /** Listeners that are told in order; one that throws does not keep the others from being told. */
-export interface Listeners<A extends unknown[]> {
-  readonly size: number;
-  add(listener: (...args: A) => void): () => void;
-  tell(...args: A): void;
+export interface Listeners {
+  add(listener: () => void): () => void;
+  tell(): void;
 }
 
-/** `first` is called before the first listener is there, `last` after the last one has left. */
-export function createListeners<A extends unknown[]>(first?: () => void, last?: () => void): Listeners<A> {
+/** `came` is called when a listener comes, `left` when it has left. */
+export function createListeners(came?: () => void, left?: () => void): Listeners {
   // Wrapped, so that one function can be added twice and each removed for itself.
-  const listeners = new Set<{ listener: (...args: A) => void }>();
+  const listeners = new Set<{ listener: () => void }>();
   return {
-    get size() {
-      return listeners.size;
-    },
     add(listener) {
       const entry = { listener };
-      if (listeners.size === 0) first?.();
       listeners.add(entry);
+      came?.();
       return () => {
-        if (listeners.delete(entry) && listeners.size === 0) last?.();
+        if (listeners.delete(entry)) left?.();
       };
     },
-    tell(...args) {
-      for (const { listener } of [...listeners]) guarded(listener, ...args);
+    tell() {
+      for (const { listener } of [...listeners]) guarded(listener);
     },
   };
 }

@@ -16,9 +16,8 @@ export interface WatchOptions {
 /** Callbacks in place of iteration: each event as it comes. */
 export interface WatchCallbacks {
   onEvent: (event: TapeEvent) => void;
-  /** Nothing follows, ever: the run has ended, or the channel was closed. */
-  onEnd?: () => void;
-  onError?: (error: TokentapeError) => void;
+  /** Nothing follows: the run has ended, or the channel was closed; with an error, it cannot be watched any further. */
+  onEnd?: (error: TokentapeError | undefined) => void;
 }
 
 /** Plays a stream from a position, then live, and reconnects by itself; a run's view ends with the run. */
@@ -54,8 +53,7 @@ export function createQueue(join: Join, start: From, signal?: AbortSignal): Watc
       if (queue.length >= MAX_EVENTS || size >= MAX_SIZE) pause();
       wake?.();
     },
-    end: () => finish(),
-    fail: (error) => finish(error),
+    end: finish,
   };
 
   function pause(): void {
@@ -64,7 +62,7 @@ export function createQueue(join: Join, start: From, signal?: AbortSignal): Watc
     left?.();
   }
 
-  function finish(error?: TokentapeError): void {
+  function finish(error: TokentapeError | undefined): void {
     over = true;
     failure = error;
     pause();
@@ -73,7 +71,7 @@ export function createQueue(join: Join, start: From, signal?: AbortSignal): Watc
 
   function close(): void {
     queue.length = 0;
-    finish();
+    finish(undefined);
   }
 
   async function* iterate(): AsyncGenerator<TapeEvent, void, undefined> {
@@ -114,6 +112,7 @@ export function createQueue(join: Join, start: From, signal?: AbortSignal): Watc
   };
 }
 
-function after(event: TapeEvent, position: From): From {
+/** Where a watch stands after this event. */
+export function after(event: TapeEvent, position: From): From {
   return event.type === "ready" ? event.data.cursor : (event.cursor ?? position);
 }

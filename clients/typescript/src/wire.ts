@@ -5,7 +5,7 @@
  * connection, never an event.
  */
 
-import { errorFrom, isObject, protocolError, TokentapeError } from "./errors.ts";
+import { errorFrom, isObject, TokentapeError } from "./errors.ts";
 import type { TapeEvent } from "./events.ts";
 import type { Signal } from "./session.ts";
 import { createSseDecoder } from "./sse.ts";
@@ -16,9 +16,11 @@ export function refusal(error: TokentapeError): Signal {
   return { type: again ? "lost" : "refused", error };
 }
 
+const invalid = (): TokentapeError => new TokentapeError("invalid_event", "The server sent a record that is not an event.");
+
 function item(record: unknown, cursor: string | undefined, size: number): Signal {
   if (!isObject(record) || typeof record.type !== "string") {
-    return { type: "lost", error: protocolError("The server sent a record that is not an event.") };
+    return { type: "lost", error: invalid() };
   }
   if (cursor !== undefined) record.cursor = cursor;
   return { type: "item", event: record as unknown as TapeEvent, size };
@@ -40,7 +42,8 @@ export function createSseReading(): (text: string) => Signal[] {
         last = id;
       }
     } catch (error) {
-      signals.push({ type: "lost", error: error instanceof TokentapeError ? error : protocolError(`The server sent no JSON: ${error}`) });
+      // Past a cap, or not JSON.
+      signals.push({ type: "lost", error: error instanceof TokentapeError ? error : invalid() });
     }
     return signals;
   };
@@ -86,39 +89,4 @@ export function closed(code: number, reason: string): Signal {
   // A clean end is no terminal event (P4), so 1000 is a reason to come back.
   const pause = Number(/^retry=(\d{1,9})(?:;|$)/.exec(reason)?.[1] ?? 0);
   return { type: "lost", error: new TokentapeError("unreachable", message, { retryable: true, retryAfter: pause }) };
-}
-
-/** Reads the answers of a long-poll as one view that goes on (PROTOCOL.md §3.1); `position` is what to ask for next. */
-export function createPollReading(position: string): { readonly position: string; receive(body: string): Signal[] } {
-  let announced = false;
-  return {
-    get position() {
-      return position;
-    },
-    receive(body) {
-      let answer: unknown;
-      try {
-        answer = JSON.parse(body);
-      } catch {
-        // Told apart below.
-      }
-      if (!isObject(answer) || !Array.isArray(answer.events) || typeof answer.cursor !== "string") {
-        return [{ type: "lost", error: protocolError("The server's answer is not a list of events.") }];
-      }
-      const { events, cursor, outcome, reason, ended } = answer;
-      const signals: Signal[] = [];
-      const over = outcome === "gone" || outcome === "snapshot";
-      if (over || !announced) {
-        // An answer says where it ends, not where it begins, and its first event may be a merged one.
-        const asked = !over && position.includes("-") ? position : events.length > 0 ? cursor.replace(/\d+$/, "0") : cursor;
-        const data = { outcome, cursor: asked, ...(reason !== undefined && { reason }) };
-        signals.push(item({ type: "ready", data }, undefined, 0));
-        announced = true;
-      }
-      for (const event of events) signals.push(item(event, undefined, body.length / events.length));
-      if (ended) signals.push({ type: "ended" });
-      position = cursor;
-      return signals;
-    },
-  };
 }
