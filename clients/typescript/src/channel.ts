@@ -40,8 +40,10 @@ type Known<E> = E & Omit<EventData, keyof E>;
 export interface Channel<E = EventMap> extends AsyncIterable<TapeEvent, void, undefined> {
   readonly name: string;
   /** Calls the handler for each event of that type, `"*"` for all; watches as long as there is one. Returns how to stop. */
-  on<T extends keyof Known<E> & string>(type: T, handler: (data: Known<E>[T], event: TapeEvent) => void): () => void;
-  on(type: "*", handler: (data: unknown, event: TapeEvent) => void): () => void;
+  on<T extends (keyof Known<E> & string) | "*">(
+    type: T,
+    handler: (data: T extends keyof Known<E> ? Known<E>[T] : unknown, event: TapeEvent) => void,
+  ): () => void;
   /** Takes back what `on` added. */
   off(type: string, handler: (data: any, event: TapeEvent) => void): void;
   /** Publishes an event, after those that were published here before; resolves with its cursor when it is recorded. */

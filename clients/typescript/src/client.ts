@@ -1,7 +1,7 @@
 /** The client of one server. */
 
 import { type Channel, createChannel, type EventMap, randomId } from "./channel.ts";
-import type { Transport } from "./connection.ts";
+import type { Timeouts, Transport } from "./connection.ts";
 import type { TokentapeError } from "./errors.ts";
 import type { From } from "./events.ts";
 import { createFeed, type Feed, type Feeder } from "./feed.ts";
@@ -22,6 +22,7 @@ export interface ClientOptions extends Pick<SessionOptions, "backoff" | "patienc
   transport?: "auto" | Transport;
   /** The credential, or a function that has it; called before each connection, with true after one was refused. */
   token?: Token;
+  timeouts?: Partial<Timeouts>;
   fetch?: typeof fetch;
   WebSocket?: typeof WebSocket;
   /** Where `auto` remembers; `sessionStorage` where there is one. */
@@ -63,6 +64,7 @@ export function createClient(options: ClientOptions = {}): Client {
     http,
     fetch,
     now,
+    timeouts: { silence: 30_000, firstWord: 8_000, ...options.timeouts },
     transport: options.transport ?? "auto",
     WebSocket: options.WebSocket ?? globalThis.WebSocket,
     memory: options.memory ?? storage(),

@@ -6,12 +6,13 @@ import type { Signal } from "./session.ts";
 
 export type Transport = "ws" | "sse";
 
-/** A server says something after so many milliseconds (PROTOCOL.md §3). */
-export const HEARTBEAT = 10_000;
-/** Without a byte for so long, a connection is taken for dead. */
-export const SILENCE = 30_000;
-/** What says nothing at all for so long after it was opened is held back by something on the way. */
-export const FIRST_WORD = 8_000;
+/** In milliseconds. */
+export interface Timeouts {
+  /** Without a byte for so long, a connection is taken for dead. A server says something every 10 s (PROTOCOL.md §3). */
+  silence: number;
+  /** What says nothing at all for so long after it was opened is held back by something on the way. */
+  firstWord: number;
+}
 
 export interface View {
   stream: string;
@@ -35,9 +36,10 @@ export interface Surroundings {
   http: Http;
   WebSocket: typeof WebSocket | undefined;
   now: () => number;
+  timeouts: Timeouts;
   /** The transport brought something: it works here. */
   works(transport: Transport): void;
-  /** Something on the way does not let this transport through. */
+  /** The transport does not open, or says nothing: something on the way may not let it through. */
   blocked(transport: Transport): void;
 }
 

@@ -1,7 +1,7 @@
 export type { Backoff } from "./backoff.ts";
 export type { Channel, EmitOptions, EventMap, HistoryQuery, Page } from "./channel.ts";
 export { createClient, type Client, type ClientOptions, type Status } from "./client.ts";
-export type { Transport } from "./connection.ts";
+export type { Timeouts, Transport } from "./connection.ts";
 export { parseCursor, type Cursor } from "./cursor.ts";
 export { TokentapeError, type ErrorCode } from "./errors.ts";
 export type {

@@ -48,24 +48,22 @@ export function createLinks(options: LinksOptions): Links {
     proven = true;
   }
 
-  function blocked(transport: Transport): void {
+  async function blocked(transport: Transport): Promise<void> {
+    if (!auto || !WebSocket) return;
+    // A connection that does not open says nothing about why: the server may as well be gone.
+    const response = await options.fetch(http.address("v1/models"), { signal: AbortSignal.timeout(5_000) }).catch(() => {});
     // What worked before may just have met the server as it came back, so it is given a second chance.
-    if (!auto || !WebSocket || transport !== current || ++strikes < (proven ? 2 : 1)) return;
+    if (!response || response.status >= 500 || transport !== current || ++strikes < (proven ? 2 : 1)) return;
     current = current === "ws" ? "sse" : "ws";
     strikes = 0;
     proven = false;
   }
 
-  // A socket that does not open says nothing about why: the server may as well be gone.
-  async function unlessGone(transport: Transport): Promise<void> {
-    const response = await options.fetch(http.address("v1/models"), { signal: AbortSignal.timeout(5_000) });
-    if (response.status < 500) blocked(transport);
-  }
-
-  const sockets = createSockets({ ...options, works, blocked: (transport) => void unlessGone(transport).catch(() => {}) });
+  const surroundings: Surroundings = { ...options, works, blocked };
+  const sockets = createSockets(surroundings);
   return {
     transport: () => current,
-    open: (view) => (current === "ws" ? sockets.open(view) : openSse({ ...options, works, blocked }, view)),
+    open: (view) => (current === "ws" ? sockets.open(view) : openSse(surroundings, view)),
     close: sockets.close,
   };
 }

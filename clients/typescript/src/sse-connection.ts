@@ -1,11 +1,11 @@
 /** A view over HTTP: `GET …/events` as an event stream. */
 
-import { type Connection, createTimer, FIRST_WORD, SILENCE, type Surroundings, type View } from "./connection.ts";
+import { type Connection, createTimer, type Surroundings, type View } from "./connection.ts";
 import { protocolError, TokentapeError, unreachable } from "./errors.ts";
 import { errorOf, pathOf } from "./http.ts";
 import { createSseReading, refusal } from "./wire.ts";
 
-export function openSse({ http, now, works, blocked }: Surroundings, { stream, from, merge, emit }: View): Connection {
+export function openSse({ http, now, timeouts, works, blocked }: Surroundings, { stream, from, merge, emit }: View): Connection {
   const abort = new AbortController();
   const timer = createTimer();
   let heard = now();
@@ -25,7 +25,11 @@ export function openSse({ http, now, works, blocked }: Surroundings, { stream, f
   const silent = (): void => fail(unreachable("Nothing came from the server for too long."));
 
   async function read(): Promise<void> {
-    timer.set(SILENCE, silent);
+    // `ready` comes at once, unless something on the way collects what we should get as it is.
+    timer.set(timeouts.firstWord, () => {
+      blocked("sse");
+      silent();
+    });
     const address = http.address(pathOf(stream, "events"), { from, merge: merge ? undefined : merge });
     const response = await http.send(address, { headers: { Accept: "text/event-stream" }, signal: abort.signal });
     if (response.status !== 200) {
@@ -36,11 +40,6 @@ export function openSse({ http, now, works, blocked }: Surroundings, { stream, f
     if (!/^text\/event-stream/.test(response.headers.get("Content-Type")!)) {
       throw protocolError(`${address} is not an event stream.`);
     }
-    // `ready` comes at once, unless something on the way collects what we should get as it is.
-    timer.set(FIRST_WORD, () => {
-      blocked("sse");
-      silent();
-    });
     const reader = response.body!.getReader();
     const decoder = new TextDecoder();
     const receive = createSseReading();
@@ -49,7 +48,7 @@ export function openSse({ http, now, works, blocked }: Surroundings, { stream, f
       if (over) return;
       if (done) throw unreachable("The server ended the connection before the end of the stream.");
       heard = now();
-      timer.set(SILENCE, silent);
+      timer.set(timeouts.silence, silent);
       if (first) {
         works("sse");
         emit({ type: "opened" });
@@ -63,7 +62,7 @@ export function openSse({ http, now, works, blocked }: Surroundings, { stream, f
     close,
     check() {
       // A server that lives says something more often.
-      if (now() - heard > SILENCE / 2) silent();
+      if (now() - heard > timeouts.silence / 2) silent();
     },
   };
 }

@@ -1,6 +1,6 @@
 /** Views over WebSockets (docs/websocket.md): many on one socket, and other requests beside them. */
 
-import { type Connection, createTimer, FIRST_WORD, HEARTBEAT, type Surroundings, type View } from "./connection.ts";
+import { type Connection, createTimer, type Surroundings, type View } from "./connection.ts";
 import { errorFrom, TokentapeError, unreachable } from "./errors.ts";
 import type { Signal } from "./session.ts";
 import { closed, type Down, signalsOf } from "./wire.ts";
@@ -9,8 +9,6 @@ import { closed, type Down, signalsOf } from "./wire.ts";
 const MAX_STREAMS = 64;
 /** A socket that nobody needs is kept for so long: a page that changes its view opens the next one at once. */
 const LINGER = 1_000;
-/** Milliseconds for the answer to a ping. */
-const PONG = 15_000;
 /** Requests that may wait for their answers on one socket; as many as the server lets wait. */
 const MAX_REQUESTS = 256;
 
@@ -49,7 +47,7 @@ export function createSockets(surroundings: Surroundings): { open(view: View): C
 }
 
 function createSocket(
-  { http, WebSocket, now, works, blocked }: Surroundings,
+  { http, WebSocket, now, timeouts, works, blocked }: Surroundings,
   credential: { refused: boolean },
   gone: () => void,
 ): Socket {
@@ -91,12 +89,12 @@ function createSocket(
 
   // Asks for a sign of life, and takes the connection for dead when none comes. Counted from the question, because
   // timers of a page in the background may be late by a minute.
-  function pulse(patience: number): void {
+  function pulse(patience = timeouts.silence / 2): void {
     const asked = now();
     ask("ping");
     timer.set(patience, () => {
       if (heard < asked) fail("The WebSocket is silent.");
-      else timer.set(HEARTBEAT, () => pulse(PONG));
+      else timer.set(timeouts.silence / 3, pulse);
     });
   }
 
@@ -107,7 +105,7 @@ function createSocket(
       const token = await http.token(credential.refused);
       if (!alive) return;
       open = true;
-      timer.set(FIRST_WORD, () => fail("The WebSocket is silent."));
+      timer.set(timeouts.firstWord, () => fail("The WebSocket is silent."));
       if (token !== undefined) ask("auth", { token });
       for (const subscription of subscriptions.values()) begin(subscription);
       if (subscriptions.size === 0) timer.set(LINGER, close);
@@ -128,7 +126,7 @@ function createSocket(
       worked = true;
       credential.refused = false;
       works("ws");
-      pulse(PONG);
+      pulse();
     }
     const answered = requests.get(down.id);
     requests.delete(down.id);
@@ -171,7 +169,7 @@ function createSocket(
     });
   }
 
-  timer.set(FIRST_WORD, () => fail("The WebSocket does not open."));
+  timer.set(timeouts.firstWord, () => fail("The WebSocket does not open."));
   return {
     close,
     subscribe(view) {
@@ -179,7 +177,7 @@ function createSocket(
       if (!alive || subscriptions.size >= MAX_STREAMS || subscriptions.has(stream)) return undefined;
       const subscription: Subscription = { view };
       // It was about to be closed.
-      if (worked && subscriptions.size === 0) pulse(PONG);
+      if (worked && subscriptions.size === 0) pulse();
       subscriptions.set(stream, subscription);
       if (open) begin(subscription);
       return {
@@ -187,7 +185,7 @@ function createSocket(
           if (leave(subscription) && open) ask("unsubscribe", { stream });
         },
         check() {
-          if (open) pulse(5_000);
+          if (open) pulse(timeouts.silence / 6);
         },
         request: (op, fields) =>
           new Promise((resolve, reject) => {
