@@ -43,8 +43,8 @@ export interface Client {
   /** A run that exists. Nothing is asked of the server until it is watched. Who asks for the same gets the same. */
   attach(id: string): Run;
   /** Plays a stream from a position, then live: `runs/<id>`, or a channel. */
-  watch(stream: string, options?: WatchOptions): Watch;
   watch(stream: string, options: WatchOptions & WatchCallbacks): Pick<Watch, "position" | "close">;
+  watch(stream: string, options?: WatchOptions): Watch;
   /** A channel; `from` says where its handlers begin: `now` when nothing is said. Who asks for the same gets the same. */
   channel<E = EventMap>(name: string, options?: { from?: From }): Channel<E>;
   /** Any other request: `client.call<{ models: … }>("GET", "v1/models")`. */
