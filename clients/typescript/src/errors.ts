@@ -15,35 +15,31 @@ export type ErrorCode =
   /** The application let go of what it waited for. */
   | "closed";
 
+interface ErrorOptions {
+  status?: number;
+  retryable?: boolean;
+  retryAfter?: number;
+  details?: Record<string, unknown>;
+  cause?: unknown;
+}
+
 /** What was refused or failed. `code` is stable, `message` is for people, `details` are what the code adds. */
 export class TokentapeError extends Error {
   override readonly name = "TokentapeError";
   readonly code: ErrorCode;
   /** The HTTP status, 0 when there was none. */
-  readonly status: number;
+  readonly status: number = 0;
   /** Whether the same request can succeed later. */
-  readonly retryable: boolean;
+  readonly retryable: boolean = false;
   /** Milliseconds that the server asks to wait before that; 0 when it asks for nothing. */
-  readonly retryAfter: number;
-  readonly details: Readonly<Record<string, unknown>>;
+  readonly retryAfter: number = 0;
+  /** The whole document that came with it. */
+  readonly details: Readonly<Record<string, unknown>> = {};
 
-  constructor(
-    code: ErrorCode,
-    message: string,
-    options: {
-      status?: number;
-      retryable?: boolean;
-      retryAfter?: number;
-      details?: Record<string, unknown>;
-      cause?: unknown;
-    } = {},
-  ) {
-    super(message, options);
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message);
     this.code = code;
-    this.status = options.status ?? 0;
-    this.retryable = options.retryable ?? false;
-    this.retryAfter = options.retryAfter ?? 0;
-    this.details = options.details ?? {};
+    Object.assign(this, options);
   }
 }
 
@@ -51,41 +47,18 @@ export function unreachable(message: string, cause?: unknown): TokentapeError {
   return new TokentapeError("unreachable", message, { retryable: true, cause });
 }
 
-export function protocolError(message: string): TokentapeError {
-  return new TokentapeError("protocol_error", message);
-}
-
-// For answers without a code: those of a proxy, or of something that is no tokentape server.
-const BY_STATUS: Readonly<Record<number, ErrorCode>> = {
-  400: "bad_request",
-  401: "unauthorized",
-  403: "forbidden",
-  404: "not_found",
-  408: "unreachable",
-  409: "conflict",
-  413: "too_large",
-  429: "too_many",
-  502: "unreachable",
-  503: "store_unavailable",
-  504: "unreachable",
-};
-
-const RETRYABLE = /^(too_many|store_\w+|shutting_down|unreachable)$/;
-
 /**
  * The error that a problem document (RFC 9457), or the `error` of a WebSocket answer, stands for.
  * `seconds` is what the answer's Retry-After says.
  */
 export function errorFrom(document: unknown, status = 0, seconds?: unknown): TokentapeError {
-  const { code, detail, message, title, retryable, type: _, status: __, instance: ___, ...details } = isObject(document)
-    ? document
-    : {};
-  const known = (code ? String(code) : (BY_STATUS[status] ?? "internal_error")) as ErrorCode;
-  const pause = Number(seconds ?? details.retry_after);
-  return new TokentapeError(known, String(detail || message || title || `The server answered ${status} without a reason.`), {
+  const details = isObject(document) ? document : {};
+  // Without a code it is the answer of a proxy, or of something that is no tokentape server.
+  const code = (details.code ?? (status === 401 ? "unauthorized" : /^(0|408|429|50[234])$/.test(`${status}`) ? "unreachable" : "http_error")) as ErrorCode;
+  return new TokentapeError(code, `${details.detail ?? details.message ?? `The server answered ${status}.`}`, {
     status,
-    retryable: typeof retryable === "boolean" ? retryable : RETRYABLE.test(known),
-    retryAfter: pause > 0 ? pause * 1000 : 0,
+    retryable: (details.retryable as boolean | undefined) ?? /^(too_many|store_|shutting_|unreach)/.test(code),
+    retryAfter: Number(seconds ?? details.retry_after ?? 0) * 1000 || 0,
     details,
   });
 }

@@ -1,13 +1,13 @@
 /** Requests to one server: addresses, the credential, and answers as values or typed errors. */
 
 import { BACKOFF, delay } from "./backoff.ts";
-import { errorFrom, protocolError, TokentapeError, unreachable } from "./errors.ts";
+import { errorFrom, TokentapeError, unreachable } from "./errors.ts";
 
 /** The credential, or how to get it: asked before each connection and request; `refresh` after the last was refused. */
 export type Token = string | ((refresh: boolean) => string | Promise<string>);
 
 export interface CallOptions {
-  query?: Record<string, unknown> | undefined;
+  query?: object | undefined;
   body?: unknown;
   headers?: Record<string, string>;
   signal?: AbortSignal | undefined;
@@ -16,10 +16,10 @@ export interface CallOptions {
 }
 
 export interface Http {
-  /** The address of a route, with its query; `undefined` and `null` are left out. */
-  address(path: string, query?: Record<string, unknown>): string;
+  /** The address of a route, with its query; what is undefined is left out. */
+  address(path: string, query?: object): string;
   /** One request, with the credential; a refused one is asked for anew, once. Throws `unreachable`. */
-  send(address: string, init?: RequestInit): Promise<Response>;
+  send(address: string, init: RequestInit): Promise<Response>;
   /** One request and its answer as a value. Throws the error that the server's `code` names. */
   call<T>(method: string, path: string, options?: CallOptions): Promise<T>;
   token(refresh: boolean): Promise<string | undefined>;
@@ -29,7 +29,7 @@ export interface Http {
 
 /** Requests are tried so many times in all. */
 const TRIES = 5;
-/** Milliseconds until an answer begins: `stop` may wait for a provider, everything else is quick. */
+/** Milliseconds until an answer is there: `stop` may wait for a provider, everything else is quick. */
 const ANSWER_TIMEOUT = 30_000;
 
 export interface HttpOptions {
@@ -41,52 +41,55 @@ export interface HttpOptions {
 
 export function createHttp({ url, token, fetch, random }: HttpOptions): Http {
   // Relative to the page, where there is one.
-  const base = new URL(`${url.replace(/\/+$/, "")}/`, globalThis.location?.href);
+  const base = new URL(url.replace(/\/*$/, "/"), globalThis.location?.href);
+  const refreshable = typeof token === "function";
+
+  function address(path: string, query = {}): string {
+    const address = new URL(path, base);
+    for (const [name, value] of Object.entries(query)) if (value !== undefined) address.searchParams.set(name, `${value}`);
+    return address.href;
+  }
+
+  async function send(address: string, init: RequestInit, refresh = false): Promise<Response> {
+    const key = await http.token(refresh);
+    const headers = { ...init.headers, ...(key && { Authorization: `Bearer ${key}` }) };
+    const response = await fetch(address, { cache: "no-store", ...init, headers }).catch((error: unknown) => {
+      const { reason } = init.signal!;
+      throw reason && reason.name !== "TimeoutError" ? reason : unreachable(`Cannot reach ${base.origin}.`, error);
+    });
+    if (response.status !== 401 || refresh || !refreshable) return response;
+    void response.body?.cancel();
+    return send(address, init, true);
+  }
+
+  async function exchange<T>(address: string, init: RequestInit): Promise<T> {
+    const response = await send(address, init);
+    if (!response.ok) throw await errorOf(response);
+    return response.json().catch((error: unknown) => {
+      throw unreachable(`${address} gave no whole answer.`, error);
+    }) as Promise<T>;
+  }
 
   const http: Http = {
-    refreshable: typeof token === "function",
-    token: async (refresh) => (typeof token === "function" ? token(refresh) : token),
-
-    address(path, query = {}) {
-      const address = new URL(path, base);
-      for (const [name, value] of Object.entries(query)) {
-        if (value !== undefined && value !== null) address.searchParams.set(name, String(value));
-      }
-      return address.href;
-    },
-
-    async send(address, init = {}) {
-      for (let refresh = false; ; refresh = true) {
-        const key = await http.token(refresh);
-        const headers = { ...(init.headers as Record<string, string>), ...(key && { Authorization: `Bearer ${key}` }) };
-        let response: Response;
-        try {
-          response = await fetch(address, { cache: "no-store", ...init, headers });
-        } catch (error) {
-          init.signal?.throwIfAborted();
-          throw unreachable(`Cannot reach ${base.origin}.`, error);
-        }
-        if (response.status !== 401 || refresh || !http.refreshable) return response;
-        await response.body?.cancel();
-      }
-    },
-
+    address,
+    send,
+    refreshable,
+    token: async (refresh) => (refreshable ? token(refresh) : token),
     async call<T>(method: string, path: string, { query, body, headers, signal, repeat }: CallOptions = {}): Promise<T> {
-      for (let attempt = 0; ; attempt += 1) {
+      for (let attempt = 1; ; attempt += 1) {
+        const deadline = AbortSignal.timeout(ANSWER_TIMEOUT);
         try {
-          const deadline = AbortSignal.timeout(ANSWER_TIMEOUT);
-          const response = await http.send(http.address(path, query), {
+          return await exchange<T>(address(path, query), {
             method,
-            headers: { Accept: "application/json", ...headers, ...(body !== undefined && { "Content-Type": "application/json" }) },
-            ...(body !== undefined && { body: JSON.stringify(body) }),
+            headers: { Accept: "application/json", "Content-Type": "application/json", ...headers },
+            body: body === undefined ? null : JSON.stringify(body),
             signal: signal ? AbortSignal.any([signal, deadline]) : deadline,
-          }).catch((error: unknown) => {
-            throw deadline.aborted && !signal?.aborted ? unreachable(`${base.origin} does not answer.`, error) : error;
           });
-          return await read<T>(response);
         } catch (error) {
-          if (!(repeat && error instanceof TokentapeError && error.retryable) || attempt + 1 >= TRIES) throw error;
-          await pause(delay(BACKOFF, attempt, random(), error.retryAfter), signal);
+          const { retryable, retryAfter } = error as TokentapeError;
+          if (!repeat || !retryable || attempt >= TRIES) throw error;
+          await new Promise((resolve) => setTimeout(resolve, delay(BACKOFF, attempt - 1, random(), retryAfter)));
+          signal?.throwIfAborted();
         }
       }
     },
@@ -94,40 +97,10 @@ export function createHttp({ url, token, fetch, random }: HttpOptions): Http {
   return http;
 }
 
-async function read<T>(response: Response): Promise<T> {
-  const text = await response.text().catch((error: unknown) => {
-    throw unreachable("The connection broke in the middle of an answer.", error);
-  });
-  if (!response.ok) throw errorOf(response, text);
-  try {
-    return JSON.parse(text) as T;
-  } catch {
-    throw protocolError(`${response.url} is not an address of tokentape.`);
-  }
-}
-
 /** The error that an HTTP answer stands for, whoever gave it. */
-export function errorOf(response: Response, text: string): TokentapeError {
-  let document: unknown;
-  try {
-    document = JSON.parse(text);
-  } catch {
-    // A proxy's own error page.
-  }
-  return errorFrom(document, response.status, response.headers.get("Retry-After"));
-}
-
-function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(done, ms);
-    function done(): void {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", done);
-      if (signal?.aborted) reject(signal.reason as Error);
-      else resolve();
-    }
-    signal?.addEventListener("abort", done);
-  });
+export async function errorOf(response: Response): Promise<TokentapeError> {
+  // A proxy's own page is no JSON.
+  return errorFrom(await response.json().catch(() => {}), response.status, response.headers.get("Retry-After"));
 }
 
 /** The id of the run whose own view this stream name is; undefined for a channel. */
@@ -138,5 +111,5 @@ export function runOf(stream: string): string | undefined {
 /** The route of a stream: of a run as it is, else of a channel. */
 export function pathOf(stream: string, what: string): string {
   const name = stream.split("/").map(encodeURIComponent).join("/");
-  return `v1/${runOf(stream) === undefined ? "channels/" : ""}${name}/${what}`;
+  return `v1/${runOf(stream) ? "" : "channels/"}${name}/${what}`;
 }

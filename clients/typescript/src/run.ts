@@ -6,7 +6,7 @@ import type { Feed } from "./feed.ts";
 import type { Http } from "./http.ts";
 import { createShared } from "./shared.ts";
 import { createListeners } from "./subscribable.ts";
-import { type Answer, createTranscript } from "./transcript.ts";
+import { type Answer, createTranscript, silent } from "./transcript.ts";
 import { after } from "./watch.ts";
 
 /** The body of `POST /v1/runs`; sampling parameters have OpenAI's names. */
@@ -94,12 +94,10 @@ export interface RunSurroundings {
   held(run: Run, held: boolean): void;
 }
 
-const SILENT = { id: null, role: "assistant", state: "running", content: "", reasoning: "", tool_calls: [], tool_results: [] } as const;
-
 export function createRun(id: string, { http, feed, start, held }: RunSurroundings): Run {
   const stream = `runs/${id}`;
   const transcript = createTranscript();
-  const nothing: Answer = { ...SILENT, run: id };
+  const nothing = silent(id);
   let position: From = "start";
   let failure: TokentapeError | undefined;
   let done: Promise<Answer> | undefined;

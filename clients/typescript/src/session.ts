@@ -22,7 +22,7 @@
 
 import { BACKOFF, type Backoff, delay } from "./backoff.ts";
 import { parseCursor } from "./cursor.ts";
-import { protocolError, type TokentapeError } from "./errors.ts";
+import { TokentapeError } from "./errors.ts";
 import type { From, TapeEvent } from "./events.ts";
 
 export type State = "idle" | "connecting" | "playing" | "waiting" | "ended" | "failed";
@@ -90,20 +90,21 @@ export interface Session {
   step(signal: Signal, now: number, random: number): Action | undefined;
 }
 
-export function createSession(options: SessionOptions): Session {
-  const backoff = { ...BACKOFF, ...options.backoff };
-  const patience = { first: Infinity, again: Infinity, ...options.patience };
-  let state: State = "idle";
-  let position = options.from;
-  let held = parseCursor(position);
+export function createSession({ from, run, backoff, patience }: SessionOptions): Session {
+  const pace = { ...BACKOFF, ...backoff };
+  const limits = { first: Infinity, again: Infinity, ...patience };
+  const session = { state: "idle" as State, position: from, repeated: 0, over: false, step };
+  let held = parseCursor(from);
   let hint = 0;
   let attempt = 0;
-  let repeated = 0;
   let accepted = false;
   let openedAt = 0;
   let failingSince: number | undefined;
 
-  const isOver = (): boolean => state === "ended" || state === "failed";
+  function become(state: State): void {
+    session.state = state;
+    session.over = state === "ended" || state === "failed";
+  }
 
   function progress(): void {
     attempt = 0;
@@ -111,82 +112,64 @@ export function createSession(options: SessionOptions): Session {
   }
 
   function take(event: TapeEvent, size: number, now: number, random: number): Action | undefined {
-    const { cursor: text } = event.type === "ready" ? ((event.data as { cursor?: string } | null) ?? {}) : event;
-    const cursor = parseCursor(text);
-    if (event.type === "ready") {
-      if (!cursor) return lose(protocolError("The server announced a view without a cursor."), now, random);
-      position = text!;
-      held = cursor;
-      return { type: "deliver", event, size };
-    }
+    const isReady = event.type === "ready";
+    const text = isReady ? ((event.data as { cursor?: string } | null)?.cursor ?? "") : event.cursor;
     if (text !== undefined) {
-      if (!cursor || (held && cursor.epoch !== held.epoch)) {
-        const broken = protocolError(`The server went from ${position} to ${text} without an announcement.`);
-        return lose(broken, now, random);
+      const cursor = parseCursor(text);
+      if (!cursor || (!isReady && held && cursor.epoch !== held.epoch)) {
+        const message = `The server went from ${session.position} to ${text} without an announcement.`;
+        return lose(new TokentapeError("protocol_error", message), now, random);
       }
-      if (held && cursor.offset <= held.offset) {
+      if (!isReady && held && cursor.offset <= held.offset) {
         // All of it, also when merged, is at or before its last offset: delivered already.
-        repeated += 1;
+        session.repeated += 1;
         return undefined;
       }
-      position = text;
+      session.position = text;
       held = cursor;
     }
-    progress();
+    if (!isReady) progress();
     // What follows a run's `done` can only say the same: the answer is whole even if the connection breaks here.
-    if (event.type === "done" && options.run !== undefined && event.run === options.run) state = "ended";
+    if (event.type === "done" && run && event.run === run) become("ended");
     return { type: "deliver", event, size };
   }
 
   function lose(error: TokentapeError, now: number, random: number): Action {
-    if (state === "playing" && now - openedAt >= STEADY) progress();
+    if (session.state === "playing" && now - openedAt >= STEADY) progress();
     failingSince ??= now;
-    const ms = delay(backoff, attempt, random, Math.max(error.retryAfter, hint));
-    if (now + ms - failingSince >= (accepted ? patience.again : patience.first)) {
-      state = "failed";
+    const ms = delay(pace, attempt, random, Math.max(error.retryAfter, hint));
+    if (now + ms - failingSince >= limits[accepted ? "again" : "first"]) {
+      become("failed");
       return { type: "fail", error };
     }
-    state = "waiting";
+    become("waiting");
     attempt += 1;
     return { type: "wait", ms, error };
   }
 
-  return {
-    get state() {
-      return state;
-    },
-    get position() {
-      return position;
-    },
-    get over() {
-      return isOver();
-    },
-    get repeated() {
-      return repeated;
-    },
-    step(signal, now, random) {
-      if (isOver()) return undefined;
-      const next = NEXT[state][signal.type];
-      if (!next) throw new Error(`A ${state} watch cannot get ${signal.type}.`);
-      if (signal.type === "item") return take(signal.event, signal.size ?? 0, now, random);
-      if (signal.type === "lost") return lose(signal.error, now, random);
-      state = next;
-      switch (signal.type) {
-        case "begun":
-        case "waited":
-          return { type: "connect", from: position };
-        case "opened":
-          accepted = true;
-          openedAt = now;
-          return undefined;
-        case "retry":
-          hint = signal.ms;
-          return undefined;
-        case "ended":
-          return { type: "finish" };
-        case "refused":
-          return { type: "fail", error: signal.error };
-      }
-    },
-  };
+  function step(signal: Signal, now: number, random: number): Action | undefined {
+    if (session.over) return undefined;
+    const next = NEXT[session.state][signal.type];
+    if (!next) throw new Error(`A ${session.state} watch cannot get ${signal.type}.`);
+    if (signal.type === "item") return take(signal.event, signal.size ?? 0, now, random);
+    if (signal.type === "lost") return lose(signal.error, now, random);
+    become(next);
+    switch (signal.type) {
+      case "opened":
+        accepted = true;
+        openedAt = now;
+        return undefined;
+      case "retry":
+        hint = signal.ms;
+        return undefined;
+      case "ended":
+        return { type: "finish" };
+      case "refused":
+        return { type: "fail", error: signal.error };
+      default:
+        return { type: "connect", from: session.position };
+    }
+  }
+
+  return session;
 }

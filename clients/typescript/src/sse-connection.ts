@@ -1,8 +1,9 @@
 /** A view over HTTP: `GET …/events` as an event stream. */
 
 import { type Connection, createTimer, type Surroundings, type View } from "./connection.ts";
-import { protocolError, TokentapeError, unreachable } from "./errors.ts";
+import { TokentapeError, unreachable } from "./errors.ts";
 import { errorOf, pathOf } from "./http.ts";
+import type { Signal } from "./session.ts";
 import { createSseReading, refusal } from "./wire.ts";
 
 export function openSse({ http, now, timeouts, works, blocked }: Surroundings, { stream, from, merge, emit }: View): Connection {
@@ -33,13 +34,11 @@ export function openSse({ http, now, timeouts, works, blocked }: Surroundings, {
     const address = http.address(pathOf(stream, "events"), { from, merge: merge ? undefined : merge });
     const response = await http.send(address, { headers: { Accept: "text/event-stream" }, signal: abort.signal });
     if (response.status !== 200) {
-      const error = errorOf(response, await response.text());
-      if (!over) emit(response.status === 204 ? { type: "ended" } : refusal(error));
+      const signal: Signal = response.status === 204 ? { type: "ended" } : refusal(await errorOf(response));
+      if (!over) emit(signal);
       return;
     }
-    if (!/^text\/event-stream/.test(response.headers.get("Content-Type")!)) {
-      throw protocolError(`${address} is not an event stream.`);
-    }
+    if (!/^text\/event-stream/.test(response.headers.get("Content-Type")!)) throw unreachable(`${address} is no event stream.`);
     const reader = response.body!.getReader();
     const decoder = new TextDecoder();
     const receive = createSseReading();

@@ -5,7 +5,7 @@
  * event's data are held, whatever comes. Source: WHATWG HTML, "Interpreting an event stream".
  */
 
-import { protocolError } from "./errors.ts";
+import { TokentapeError } from "./errors.ts";
 
 /** One dispatched event; `id` is the last event id in force, which later events without one of their own inherit. */
 export interface ServerSentEvent {
@@ -35,10 +35,11 @@ export function createSseDecoder({ maxLine = 1_048_576, maxEvent = 4_194_304 }: 
   let event = "";
   let id = "";
   let retry: number | undefined;
-  let fault: string | undefined;
+  let fault: TokentapeError | undefined;
 
-  function check(size: number, max: number, what: string): void {
-    if (size > max) throw protocolError(`${what} of an event stream is longer than ${max}.`);
+  function check(text: string, max: number): void {
+    if (text.length > max) fault = new TokentapeError("protocol_error", `A line or event is longer than ${max}.`);
+    if (fault) throw fault;
   }
 
   function take(text: string, events: ServerSentEvent[]): void {
@@ -50,7 +51,7 @@ export function createSseDecoder({ maxLine = 1_048_576, maxEvent = 4_194_304 }: 
     lines[0] = rest + lines[0];
     rest = lines.pop()!;
     for (const line of lines) {
-      check(line.length, maxLine, "A line");
+      check(line, maxLine);
       if (line !== "") read(line);
       else {
         if (data !== undefined) events.push({ data, event: event || "message", id });
@@ -58,14 +59,14 @@ export function createSseDecoder({ maxLine = 1_048_576, maxEvent = 4_194_304 }: 
         event = "";
       }
     }
-    check(rest.length, maxLine, "A line");
+    check(rest, maxLine);
   }
 
   function read(line: string): void {
     const [, name, value = ""] = /^([^:]*)(?:: ?([^]*))?$/.exec(line)!;
     if (name === "data") {
       data = data === undefined ? value : `${data}\n${value}`;
-      check(data.length, maxEvent, "The data");
+      check(data, maxEvent);
     } else if (name === "event") event = value;
     else if (name === "id" && !value.includes("\0")) id = value;
     else if (name === "retry" && /^\d{1,15}$/.test(value)) retry = Number(value);
@@ -76,14 +77,13 @@ export function createSseDecoder({ maxLine = 1_048_576, maxEvent = 4_194_304 }: 
       return retry;
     },
     receive(text) {
-      if (fault !== undefined) throw protocolError(fault);
+      check("", 0);
       const events: ServerSentEvent[] = [];
       try {
         take(text, events);
       } catch (error) {
-        fault = (error as Error).message;
         rest = data = "";
-        if (events.length === 0) throw error;
+        if (!events[0]) throw error;
       }
       return events;
     },

@@ -46,79 +46,65 @@ export interface Transcript {
 
 const EMPTY = { content: "", reasoning: "", tool_calls: [], tool_results: [] };
 
+/** The answer of a run that has said nothing yet. */
+export function silent(run: string): Answer {
+  return { id: null, role: "assistant", run, state: "running", ...EMPTY };
+}
+
 export function createTranscript(): Transcript {
   let messages: Message[] = [];
-  let places = new Map<string, number>();
   let shown: readonly Message[] | undefined;
-
-  function clear(): void {
-    messages = [];
-    places = new Map();
-  }
+  const places = new Map<string, number>();
 
   return {
     apply(event) {
-      const offset = parseCursor(event.cursor)?.offset ?? 0;
-      if (event.type === "ready") {
-        if (event.data.outcome !== "snapshot" && event.data.outcome !== "gone") return;
-        clear();
-      } else if (event.type === "message") {
+      const { type, data, run, cursor } = event;
+      const last = parseCursor(cursor)?.offset ?? 0;
+      if (type === "ready") {
+        if (data.outcome !== "snapshot" && data.outcome !== "gone") return;
+        messages = [];
+        places.clear();
+      } else if (type === "message") {
         // Anybody may publish one, so its data is whatever they sent.
-        if (!isObject(event.data)) return;
-        const { id, role, content } = event.data;
-        messages.push({
-          id: id ?? event.id ?? null,
-          role: role ?? "user",
-          content: content ?? "",
-          ...(event.run !== undefined && { run: event.run }),
-          first: offset,
-          last: offset,
-        });
-      } else if (event.run !== undefined) {
-        const { run } = event;
-        let place = places.get(run);
-        if (place === undefined) {
-          places.set(run, (place = messages.length));
-          messages.push({ id: null, role: "assistant", run, state: "running", ...EMPTY, first: offset } as Answer);
-        }
-        messages[place] = { ...fold(messages[place] as Answer, event), last: offset };
+        if (!isObject(data)) return;
+        const { id = event.id ?? null, role = "user", content = "" } = data;
+        messages.push({ id, role, content, ...(run && { run }), first: last, last });
+      } else if (run) {
+        const place = places.get(run) ?? messages.length;
+        places.set(run, place);
+        messages[place] = { ...fold((messages[place] ?? { ...silent(run), first: last }) as Answer, event), last };
       } else return;
       shown = undefined;
     },
     messages: () => (shown ??= [...messages]),
-    answer: (run) => messages[places.get(run) ?? -1] as Answer | undefined,
+    answer: (run) => messages[places.get(run)!] as Answer | undefined,
   };
 }
 
-function fold(answer: Answer, event: TapeEvent): Answer {
-  switch (event.type) {
+function fold(answer: Answer, { type, data }: TapeEvent): Answer {
+  switch (type) {
     case "start":
-      return { ...answer, id: event.data.message_id ?? null };
+      return { ...answer, id: data.message_id };
     case "token":
-      return { ...answer, content: answer.content + event.data };
+      return { ...answer, content: answer.content + data };
     case "reasoning":
-      return { ...answer, reasoning: answer.reasoning + event.data };
-    case "tool_call_delta": {
-      const { id, name, arguments: more = "" } = event.data;
-      const held = answer.tool_calls.find((call) => call.id === id);
-      return withCall(answer, held ? { ...held, arguments: `${held.arguments}${more}` } : { id, name: name!, arguments: more });
+      return { ...answer, reasoning: answer.reasoning + data };
+    case "tool_call_delta":
+    case "tool_call": {
+      const place = answer.tool_calls.findIndex(({ id }) => id === data.id);
+      const held = answer.tool_calls[place];
+      const call = type === "tool_call" || !held ? data : { ...held, arguments: `${held.arguments}${data.arguments}` };
+      return { ...answer, tool_calls: held ? answer.tool_calls.with(place, call) : [...answer.tool_calls, call] };
     }
-    case "tool_call":
-      return withCall(answer, event.data);
     case "tool_result":
-      return { ...answer, tool_results: [...answer.tool_results, event.data] };
+      return { ...answer, tool_results: [...answer.tool_results, data] };
     case "reset":
       return { ...answer, ...EMPTY };
     case "error":
-      return { ...answer, error: event.data };
+      return { ...answer, error: data };
     case "done":
-      return { ...answer, state: event.data.reason, ...(event.data.usage && { usage: event.data.usage }) };
+      return { ...answer, state: data.reason, ...(data.usage && { usage: data.usage }) };
     default:
       return answer;
   }
-}
-
-function withCall(answer: Answer, call: ToolCall): Answer {
-  const place = answer.tool_calls.findIndex(({ id }) => id === call.id);
-  return { ...answer, tool_calls: place < 0 ? [...answer.tool_calls, call] : answer.tool_calls.with(place, call) };
 }

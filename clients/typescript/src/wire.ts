@@ -79,14 +79,13 @@ export function signalsOf(down: Down, size: number): Signal[] {
 }
 
 /** The signal for a WebSocket that was closed before the end of a subscription (PROTOCOL.md §4). */
-export function closed(code: number, reason: string): Signal {
-  const message = `The WebSocket was closed with ${code}${reason && `: ${reason}`} before the end of the stream.`;
-  const final = [1002, 1003, 1007, 1008, 1009, 1010].includes(code) || (code >= 3500 && code <= 3999);
-  if (final) {
-    const name = code === 3500 ? "unauthorized" : "internal_error";
-    return { type: "refused", error: new TokentapeError(name, message, { details: { close_code: code } }) };
-  }
+export function closed(code: number, reason: string): Signal & { error: TokentapeError } {
   // A clean end is no terminal event (P4), so 1000 is a reason to come back.
-  const pause = Number(/^retry=(\d{1,9})(?:;|$)/.exec(reason)?.[1] ?? 0);
-  return { type: "lost", error: new TokentapeError("unreachable", message, { retryable: true, retryAfter: pause }) };
+  const final = /^(100[23789]|1010|3[5-9]..)$/.test(`${code}`);
+  const error = new TokentapeError(
+    code === 3500 ? "unauthorized" : final ? "protocol_error" : "unreachable",
+    `The WebSocket was closed with ${code} ${reason}`,
+    { retryable: !final, retryAfter: Number(/^retry=(\d{1,9})(;|$)/.exec(reason)?.[1] ?? 0) },
+  );
+  return { type: final ? "refused" : "lost", error };
 }
