@@ -34,12 +34,15 @@ export interface EmitOptions {
 /** What an application's own events carry, by their type: `Channel<{ "chat:said": { text: string } }>`. */
 export type EventMap = Record<`${string}:${string}`, unknown>;
 
-type Known<E> = E & Omit<EventData, keyof E>;
+type Known<E> = E & Omit<EventData & { end: TokentapeError | undefined }, keyof E>;
 
 /** Iterating gives each event from where the iteration began. Handlers share one view, which is resumed after a cut. */
 export interface Channel<E = EventMap> extends AsyncIterable<TapeEvent, void, undefined> {
   readonly name: string;
-  /** Calls the handler for each event of that type, `"*"` for all; watches as long as there is one. Returns how to stop. */
+  /**
+   * Calls the handler for each event of that type, `"*"` for all; watches as long as there is one. Returns how to stop.
+   * `"end"` says that nothing follows: the channel was closed, or, with an error, cannot be watched any further.
+   */
   on<T extends (keyof Known<E> & string) | "*">(
     type: T,
     handler: (data: T extends keyof Known<E> ? Known<E>[T] : unknown, event: TapeEvent) => void,
@@ -54,8 +57,6 @@ export interface Channel<E = EventMap> extends AsyncIterable<TapeEvent, void, un
   history(query?: HistoryQuery): Promise<Page<{ cursor: string; event: TapeEvent }>>;
   /** The past as whole messages, without the steps in which they came. */
   messages(query?: HistoryQuery): Promise<Page<Message>>;
-  /** Why the channel cannot be watched, if so. */
-  readonly failure: TokentapeError | undefined;
 }
 
 /** Events that may wait to be sent. */
@@ -72,21 +73,26 @@ type Handler = (data: any, event: TapeEvent) => void;
 
 export function createChannel(name: string, from: From, { http, feed, held }: ChannelSurroundings): Channel<any> {
   const handlers = new Map<string, Set<Handler>>();
-  let failure: TokentapeError | undefined;
   let waiting = 0;
   let posting = 0;
   let tail: Promise<unknown> = Promise.resolve();
 
   const shared = createShared((from) => feed(name, from), () => from, {
     event(event) {
-      for (const type of [event.type, "*"]) {
-        for (const handler of [...(handlers.get(type) ?? [])]) guarded(handler, event.data, event);
-      }
+      tell(event.type, event.data, event);
+      tell("*", event.data, event);
     },
     end(error) {
-      failure = error;
+      // Whoever comes next begins anew.
+      shared.drop();
+      held(channel, false);
+      tell("end", error, { type: "end", data: error } as unknown as TapeEvent);
     },
   });
+
+  function tell(type: string, data: unknown, event: TapeEvent): void {
+    for (const handler of [...(handlers.get(type) ?? [])]) guarded(handler, data, event);
+  }
 
   function on(type: string, handler: Handler): () => void {
     const group = handlers.get(type) ?? new Set();
@@ -140,9 +146,6 @@ export function createChannel(name: string, from: From, { http, feed, held }: Ch
     emit,
     history: (query) => past("events", query),
     messages: (query) => past("messages", query),
-    get failure() {
-      return failure;
-    },
     presence: createPresence({
       on,
       off,

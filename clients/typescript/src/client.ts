@@ -59,8 +59,10 @@ export function createClient(options: ClientOptions = {}): Client {
   const now = (): number => performance.now();
   // Called through the global object, as browsers want it.
   const fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
-  const http = createHttp({ url: options.url ?? "", token: options.token, fetch, random });
+  const { url = "", token } = options;
+  const http = createHttp({ url, token, fetch, random });
   const links = createLinks({
+    url,
     http,
     fetch,
     now,

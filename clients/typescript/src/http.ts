@@ -40,12 +40,11 @@ export interface HttpOptions {
 }
 
 export function createHttp({ url, token, fetch, random }: HttpOptions): Http {
-  // Relative to the page, where there is one.
-  const base = new URL(url.replace(/\/*$/, "/"), globalThis.location?.href);
   const refreshable = typeof token === "function";
 
   function address(path: string, query = {}): string {
-    const address = new URL(path, base);
+    // Relative to the page, where there is one. Not before it is needed: a client may be made where there is none.
+    const address = new URL(path, new URL(url.replace(/\/*$/, "/"), globalThis.location?.href));
     for (const [name, value] of Object.entries(query)) if (value !== undefined) address.searchParams.set(name, `${value}`);
     return address.href;
   }
@@ -53,9 +52,9 @@ export function createHttp({ url, token, fetch, random }: HttpOptions): Http {
   async function send(address: string, init: RequestInit, refresh = false): Promise<Response> {
     const key = await http.token(refresh);
     const headers = { ...init.headers, ...(key && { Authorization: `Bearer ${key}` }) };
-    const response = await fetch(address, { cache: "no-store", ...init, headers }).catch((error: unknown) => {
+    const response = await fetch(address, { ...init, headers }).catch((error: unknown) => {
       const { reason } = init.signal!;
-      throw reason && reason.name !== "TimeoutError" ? reason : unreachable(`Cannot reach ${base.origin}.`, error);
+      throw reason && reason.name !== "TimeoutError" ? reason : unreachable(`Cannot reach ${address}.`, error);
     });
     if (response.status !== 401 || refresh || !refreshable) return response;
     void response.body?.cancel();
@@ -81,7 +80,7 @@ export function createHttp({ url, token, fetch, random }: HttpOptions): Http {
         try {
           return await exchange<T>(address(path, query), {
             method,
-            headers: { Accept: "application/json", "Content-Type": "application/json", ...headers },
+            headers: { Accept: "application/json", ...(body !== undefined && { "Content-Type": "application/json" }), ...headers },
             body: body === undefined ? null : JSON.stringify(body),
             signal: signal ? AbortSignal.any([signal, deadline]) : deadline,
           });

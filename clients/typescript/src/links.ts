@@ -15,6 +15,7 @@ export interface Links {
 export type Memory = Pick<Storage, "getItem" | "setItem">;
 
 export interface LinksOptions extends Omit<Surroundings, "works" | "blocked"> {
+  url: string;
   transport: "auto" | Transport;
   fetch: typeof fetch;
   memory?: Memory | undefined;
@@ -23,7 +24,7 @@ export interface LinksOptions extends Omit<Surroundings, "works" | "blocked"> {
 export function createLinks(options: LinksOptions): Links {
   const { http, memory, WebSocket } = options;
   const auto = options.transport === "auto";
-  const key = `tokentape ${http.address("")}`;
+  const key = `tokentape ${options.url}`;
   let current = options.transport as Transport;
   let strikes = 0;
   let proven = false;

@@ -93,12 +93,14 @@ export function createPresence({ on, off, list, isOpen, request }: PresenceSurro
     list,
     enter: (data = null, member = own?.id ?? randomId()) =>
       new Promise((resolve, reject) => {
-        own = { id: member, data, resolve, reject };
+        own?.resolve(undefined);
+        own = { id: member, data, resolve: resolve as () => void, reject };
         on("ready", track);
         if (isOpen()) track();
       }),
     leave() {
       if (!own) return;
+      own.resolve(undefined);
       request({ action: "untrack", member: own.id })?.catch(() => {});
       own = undefined;
       off("ready", track);

@@ -3,7 +3,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { type Client, type ClientOptions, createClient, type Member, type Memory, type TapeEvent, TokentapeError } from "../../src/index.ts";
 import { type Network, startNetwork, startServer, type TokentapeServer, until } from "./server.ts";
 
@@ -278,6 +278,37 @@ test("presence: who is here, changes, and back after a cut", async () => {
   await expect(bob.presence.enter()).rejects.toMatchObject({ code: "unsupported" });
 });
 
+test.each(["ws", "sse"] as const)("a channel that cannot be watched says so, over %s", async (transport) => {
+  const channel = clientOf({ transport }).channel("no/such//name");
+  const failure = await new Promise<TokentapeError | undefined>((resolve) => channel.on("end", resolve));
+  expect(failure).toMatchObject({ code: "invalid_name" });
+});
+
+test("when the network is back, nothing waits", async () => {
+  const told = new Map<string, () => void>();
+  vi.stubGlobal("addEventListener", (name: string, handler: () => void) => told.set(name, handler));
+  vi.stubGlobal("removeEventListener", (name: string) => told.delete(name));
+  vi.stubGlobal("navigator", { onLine: true });
+  onTestFinished(() => void vi.unstubAllGlobals());
+  const network = await networkTo(server.url);
+  const client = clientOf({ url: network.url, backoff: { base: 1e6, cap: 1e6 } });
+  const channel = client.channel(room());
+  const got: unknown[] = [];
+  channel.on("chat:said", (data) => got.push(data));
+  await until(() => client.status.get().state === "open");
+  Object.assign(navigator, { onLine: false });
+  network.cut();
+  await until(() => client.status.get().state === "offline");
+  expect(client.status.get().error).toMatchObject({ code: "unreachable" });
+  Object.assign(navigator, { onLine: true });
+  told.get("online")!();
+  await until(() => client.status.get().state === "open");
+  await channel.emit("chat:said", 1);
+  await until(() => got.length === 1);
+  client.close();
+  expect(told.size).toBe(0);
+});
+
 test("all views of a page share one socket, and what is watched twice is one view", async () => {
   const network = await networkTo(server.url);
   const client = clientOf({ url: network.url, transport: "ws" });
@@ -328,7 +359,7 @@ describe("auto", () => {
     const network = await networkTo(server.url);
     network.weather = { swallow: (head) => /accept: text\/event-stream/i.test(head) };
     const kept = memory();
-    kept.setItem(`tokentape ${network.url}/`, "sse");
+    kept.setItem(`tokentape ${network.url}`, "sse");
     const client = clientOf({ url: network.url, memory: kept, timeouts: { firstWord: 200 } });
     expect(client.status.get().transport).toBe("sse");
     const run = await client.run({ messages: HELLO, simulated: { rate: 0, tokens: 10 } });
