@@ -65,13 +65,11 @@ const MAX_OUTBOX = 1_000;
 export interface ChannelSurroundings {
   http: Http;
   feed(stream: string, from: From): Feed;
-  /** Whether anybody watches it here. */
-  held(channel: Channel<any>, held: boolean): void;
 }
 
 type Handler = (data: any, event: TapeEvent) => void;
 
-export function createChannel(name: string, from: From, { http, feed, held }: ChannelSurroundings): Channel<any> {
+export function createChannel(name: string, from: From, { http, feed }: ChannelSurroundings): Channel<any> {
   const handlers = new Map<string, Set<Handler>>();
   let waiting = 0;
   let posting = 0;
@@ -85,7 +83,6 @@ export function createChannel(name: string, from: From, { http, feed, held }: Ch
     end(error) {
       // Whoever comes next begins anew.
       shared.drop();
-      held(channel, false);
       tell("end", error, { type: "end", data: error } as unknown as TapeEvent);
     },
   });
@@ -99,16 +96,13 @@ export function createChannel(name: string, from: From, { http, feed, held }: Ch
     handlers.set(type, group);
     if (!group.has(handler)) {
       group.add(handler);
-      held(channel, true);
       shared.hold();
     }
     return () => off(type, handler);
   }
 
   function off(type: string, handler: Handler): void {
-    if (!handlers.get(type)?.delete(handler)) return;
-    shared.release();
-    if (!shared.feed()) held(channel, false);
+    if (handlers.get(type)?.delete(handler)) shared.release();
   }
 
   // One after the other, because requests that are under way together may overtake one another.
@@ -139,7 +133,7 @@ export function createChannel(name: string, from: From, { http, feed, held }: Ch
   const past = <T>(view: string, query: HistoryQuery = {}): Promise<Page<T>> =>
     http.call("GET", pathOf(name, "history"), { query: { ...query, view }, repeat: true });
 
-  const channel: Channel<any> = {
+  return {
     name,
     on,
     off,
@@ -155,7 +149,6 @@ export function createChannel(name: string, from: From, { http, feed, held }: Ch
     }),
     [Symbol.asyncIterator]: () => shared.iterate(from)[Symbol.asyncIterator](),
   };
-  return channel;
 }
 
 /** Not `crypto.randomUUID`: that exists on secure origins only, and a page may be opened over a LAN. */

@@ -29,6 +29,9 @@ export interface ClientOptions extends Pick<SessionOptions, "backoff" | "patienc
   memory?: Memory;
 }
 
+/** Runs and channels that are known by their names: the last that were asked for. */
+const MAX_NAMED = 200;
+
 /** How the connection is, over all that is watched. `waiting` is a pause before the next attempt, for `error`. */
 export interface Status {
   readonly state: "idle" | "connecting" | "open" | "waiting" | "offline";
@@ -73,7 +76,7 @@ export function createClient(options: ClientOptions = {}): Client {
   });
   const feeds = new Set<Feed>();
   const changes = createListeners();
-  const held = new Map<string, unknown>();
+  const named = new Map<string, Partial<Run>>();
   let status: Status = { state: "idle", transport: links.transport() };
 
   const feeder: Feeder = {
@@ -116,16 +119,13 @@ export function createClient(options: ClientOptions = {}): Client {
     document?.[change]("visibilitychange", wake);
   }
 
-  // What is watched is known by its name, so that all parts of a page share one view.
-  function shared<T>(key: string, create: (keep: (value: T, watched: boolean) => void) => T): T {
-    return (
-      (held.get(key) as T | undefined) ??
-      create((value, watched) => {
-        const holder = held.get(key);
-        if (watched && !holder) held.set(key, value);
-        else if (!watched && holder === value) held.delete(key);
-      })
-    );
+  // By name, so that all parts of a page share one view, and one that comes back finds what was there.
+  function shared<T>(name: string, create: () => T): T {
+    const value = (named.get(name) as T | undefined) ?? create();
+    named.delete(name);
+    named.set(name, value as Partial<Run>);
+    for (const oldest of named.keys()) if (named.size > MAX_NAMED) named.delete(oldest);
+    return value;
   }
 
   const client: Client = {
@@ -137,7 +137,7 @@ export function createClient(options: ClientOptions = {}): Client {
       void run.done;
       return run;
     },
-    attach: (id) => shared(`runs/${id}`, (held) => createRun(id, { http, feed, start: client.run, held })),
+    attach: (id) => shared(`runs/${id}`, () => createRun(id, { http, feed, start: client.run })),
     watch: ((stream: string, options: WatchOptions & Partial<WatchCallbacks> = {}) => {
       const { from = runOf(stream) === undefined ? "now" : "start", merge, signal, onEvent, onEnd } = options;
       if (!onEvent) return createQueue((from, listener) => feed(stream, from, merge).listen(listener), from, signal);
@@ -152,10 +152,10 @@ export function createClient(options: ClientOptions = {}): Client {
         close,
       };
     }) as Client["watch"],
-    channel: (name, { from = "now" } = {}) => shared(name, (held) => createChannel(name, from, { http, feed, held })),
+    channel: (name, { from = "now" } = {}) => shared(name, () => createChannel(name, from, { http, feed })),
     call: http.call,
     close() {
-      for (const value of [...held.values()]) (value as Partial<Run>).close?.();
+      for (const value of named.values()) value.close?.();
       for (const feed of [...feeds]) feed.close();
       links.close();
     },

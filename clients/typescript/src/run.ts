@@ -90,11 +90,9 @@ export interface RunSurroundings {
   http: Http;
   feed(stream: string, from: From): Feed;
   start(request: RunRequest): Promise<Run>;
-  /** Whether anybody watches it. */
-  held(run: Run, held: boolean): void;
 }
 
-export function createRun(id: string, { http, feed, start, held }: RunSurroundings): Run {
+export function createRun(id: string, { http, feed, start }: RunSurroundings): Run {
   const stream = `runs/${id}`;
   const transcript = createTranscript();
   const nothing = silent(id);
@@ -114,24 +112,17 @@ export function createRun(id: string, { http, feed, start, held }: RunSurroundin
     },
     end: over,
   });
-  const listeners = createListeners(hold, release);
+  const listeners = createListeners(hold, () => shared.release());
 
   function hold(): void {
     if (isDone()) return;
     failure = undefined;
-    held(run, true);
     shared.hold();
-  }
-
-  function release(): void {
-    shared.release();
-    if (!shared.feed()) held(run, false);
   }
 
   function over(error: TokentapeError | undefined): void {
     if (!isDone()) failure = error ?? new TokentapeError("closed", `The run ${id} is watched no more.`);
     shared.drop();
-    held(run, false);
     settle?.();
     listeners.tell();
   }
