@@ -21,7 +21,7 @@ export async function runs(): Promise<void> {
   // @ts-expect-error - messages are needed
   await client.run({});
   // @ts-expect-error - a field that the server refuses
-  await client.run({ messages: [], temprature: 1 });
+  await client.run({ messages: [], temprtur: 1 });
   // @ts-expect-error - what was said is not for others to change
   run.answer.content = "";
 }
