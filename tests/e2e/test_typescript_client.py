@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +13,8 @@ import pytest_asyncio
 from browser import Visit, visiting
 from playwright.async_api import Browser, Route
 from served import Served
+
+from tokentape.cli.relay import Relay
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -48,14 +51,20 @@ async def load(visit: Visit) -> None:
     await visit.page.wait_for_function("document.title === 'loaded'")
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def visit(browser: Browser, server: Served) -> AsyncIterator[Visit]:
+@asynccontextmanager
+async def opened(browser: Browser, origin: str) -> AsyncIterator[Visit]:
     assert (DIST / "index.js").exists(), "The TypeScript client is not built: run make typescript (make test does)."
-    async with visiting(browser, server.url) as visit:
-        await visit.page.route(re.compile(r"/built/"), _serve)
+    async with visiting(browser, origin) as visit:
+        await visit.page.context.route(re.compile(r"/built/"), _serve)
         await load(visit)
         yield visit
         assert visit.foreign == []
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def visit(browser: Browser, server: Served) -> AsyncIterator[Visit]:
+    async with opened(browser, server.url) as visit:
+        yield visit
 
 
 async def play(visit: Visit, options: dict[str, Any], *, tokens: int, rate: float) -> None:
@@ -76,13 +85,17 @@ async def test_a_run_is_played(visit: Visit, transport: str) -> None:
     assert visit.problems == []
 
 
-async def test_offline_for_a_while(visit: Visit) -> None:
-    await play(visit, {"transport": "sse"}, tokens=150, rate=100)
-    await visit.page.wait_for_function("run.text.length > 20")
-    await visit.page.context.set_offline(offline=True)
-    await visit.page.wait_for_function("states.includes('offline')")
-    await visit.page.context.set_offline(offline=False)
-    ended = await finish(visit)
+@pytest.mark.parametrize("transport", ["ws", "sse"])
+async def test_offline_for_a_while(browser: Browser, server: Served, transport: str) -> None:
+    async with Relay("127.0.0.1", server.port) as relay, opened(browser, f"http://127.0.0.1:{relay.port}/") as visit:
+        # A pause so long that only the news of the network can end it.
+        await play(visit, {"transport": transport, "backoff": {"base": 1e6, "cap": 1e6}}, tokens=150, rate=100)
+        await visit.page.wait_for_function("run.text.length > 20")
+        await visit.page.context.set_offline(offline=True)
+        relay.cut()
+        await visit.page.wait_for_function("states.includes('offline')")
+        await visit.page.context.set_offline(offline=False)
+        ended = await finish(visit)
     assert ended["same"]
     assert ended["tokens"] == 150
 

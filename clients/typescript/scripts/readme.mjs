@@ -3,12 +3,12 @@
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 
 const text = await readFile("README.md", "utf8");
-const examples = [...text.matchAll(/^```tsx?\n(.*?)^```$/gms)].map(([, code]) => code);
+const examples = [...text.matchAll(/^```(tsx?)\n(.*?)^```$/gms)];
 if (examples.length === 0) throw new Error("README.md has no examples");
 await rm("test/readme", { recursive: true, force: true });
 await mkdir("test/readme", { recursive: true });
-for (const [place, code] of examples.entries()) {
+for (const [place, [, kind, code]] of examples.entries()) {
   // Those after the first begin where it ends: with a client.
   const head = code.includes("createClient(") ? "" : 'import { createClient } from "tokentape";\nconst client = createClient();\n';
-  await writeFile(`test/readme/example-${place + 1}.ts`, `${head}${code}\nexport {};\n`);
+  await writeFile(`test/readme/example-${place + 1}.${kind}`, `${head}${code}\nexport {};\n`);
 }

@@ -7,7 +7,7 @@ import { rolldown } from "rolldown";
 const { sizes } = JSON.parse(await readFile("package.json", "utf8"));
 for (const [input, limit] of Object.entries(sizes)) {
   // What the application has anyway is not counted, nor the client itself with the entries beside it.
-  const bundle = await rolldown({ input, external: (id, importer) => id === "react" || (id.startsWith("../") && importer !== undefined) });
+  const bundle = await rolldown({ input, logLevel: "silent", external: (id, importer) => id === "react" || (id.startsWith("../") && importer !== undefined) });
   const { output } = await bundle.generate({ format: "esm", minify: true });
   const size = gzipSync(output[0].code, { level: 9 }).length;
   console.log(`${input}: ${size} of ${limit} bytes, min + gzip (${output[0].code.length} before gzip)`);

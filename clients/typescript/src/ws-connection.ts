@@ -142,7 +142,7 @@ function createSocket(
       credential.refused = true;
       signal = { type: "lost", error: signal.error };
     }
-    if (!worked && code === 1006) blocked("ws");
+    if (!worked && signal.type === "lost") blocked("ws");
     end(signal);
   };
 
