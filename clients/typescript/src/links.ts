@@ -1,6 +1,7 @@
 /** Which transport a view takes, and what `auto` has learnt of the network that it is in. */
 
 import type { Connection, Surroundings, Transport, View } from "./connection.ts";
+import { TokentapeError } from "./errors.ts";
 import { openSse } from "./sse-connection.ts";
 import { createSockets } from "./ws-connection.ts";
 
@@ -64,7 +65,20 @@ export function createLinks(options: LinksOptions): Links {
   const sockets = createSockets(surroundings);
   return {
     transport: () => current,
-    open: (view) => (current === "ws" ? sockets.open(view) : openSse(surroundings, view)),
+    open(view) {
+      try {
+        if (current === "ws") return sockets.open(view);
+      } catch {
+        // There is none, or the page may not open one.
+        if (!auto) {
+          const error = new TokentapeError("unsupported", "A WebSocket cannot be opened here.");
+          queueMicrotask(() => view.emit({ type: "refused", error }));
+          return { close() {}, check() {} };
+        }
+        current = "sse";
+      }
+      return openSse(surroundings, view);
+    },
     close: sockets.close,
   };
 }

@@ -40,9 +40,9 @@ export function createShared(open: (from: From) => Feed, position: () => From, l
     feed: () => feed,
     iterate: (from) =>
       createQueue((from, listener) => {
+        if ((feed?.session.position ?? position()) !== from || feed?.closed) return open(from).listen(listener);
         shared.hold();
-        const source = feed && !feed.closed && feed.session.position === from ? feed : open(from);
-        const left = source.listen(listener);
+        const left = feed!.listen(listener);
         return () => {
           left();
           shared.release();

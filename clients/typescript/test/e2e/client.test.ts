@@ -58,7 +58,8 @@ describe.each(["ws", "sse"] as const)("over %s", (transport) => {
     expect(answer).toMatchObject({ role: "assistant", run: run.id, state: "stop", content: run.text });
     expect(answer.usage!.output_tokens).toBe(30);
     expect(run.status).toBe("done");
-    // Who comes late gets the same.
+    // Who comes late gets the same, also through the run itself.
+    expect(assembled(stored(await all(run)))).toEqual(assembled(stored(events)));
     const late = stored(await all(client.watch(run.stream, { merge: false })));
     expect(late.at(-1)!.cursor).toBe(run.cursor);
     expect(late.length).toBeGreaterThan(30);
@@ -344,6 +345,19 @@ describe("auto", () => {
     expect(client.status.get().transport).toBe("sse");
     expect([...kept.kept.values()]).toEqual(["sse"]);
     expect(clientOf({ url: network.url, memory: kept }).status.get().transport).toBe("sse");
+  });
+
+  test("goes over where none can be made, and says so where nothing else is wanted", async () => {
+    class Forbidden {
+      constructor() {
+        throw new DOMException("the page is secure", "SecurityError");
+      }
+    }
+    const options = { WebSocket: Forbidden as unknown as typeof WebSocket };
+    const client = clientOf(options);
+    expect((await client.watch(room())[Symbol.asyncIterator]().next()).value).toMatchObject({ type: "ready" });
+    expect(client.status.get().transport).toBe("sse");
+    await expect(all(clientOf({ ...options, transport: "ws" }).watch("room"))).rejects.toMatchObject({ code: "unsupported" });
   });
 
   test("goes over where a WebSocket opens and says nothing", async () => {
