@@ -164,6 +164,20 @@ describe.each(["ws", "sse"] as const)("over %s", (transport) => {
     await expect(channel.emit("nocolon" as "chat:said", 1)).rejects.toMatchObject({ code: "invalid_event" });
   });
 
+  test("what is published while the connection opens stays in order", async () => {
+    const client = clientOf({ transport });
+    const channel = client.channel(room());
+    const sent: Promise<unknown>[] = [];
+    channel.on("ready", () => sent.push(channel.emit("chat:n", sent.length)));
+    while (sent.length < 40) {
+      sent.push(channel.emit("chat:n", sent.length));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await Promise.all(sent);
+    const { items } = await channel.history({ order: "oldest" });
+    expect(items.map(({ event }) => event.data)).toEqual(sent.map((_, place) => place));
+  });
+
   test("a handler that throws keeps nobody else from being told", async () => {
     const channel = clientOf({ transport }).channel(room());
     const thrown: unknown[] = [];
