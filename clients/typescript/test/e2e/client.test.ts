@@ -84,12 +84,12 @@ describe.each(["ws", "sse"] as const)("over %s", (transport) => {
     const client = clientOf({ url: network.url, transport });
     const states: string[] = [];
     client.status.subscribe(() => states.push(client.status.get().state));
-    const run = await client.run({ messages: HELLO, simulated: { rate: 100, tokens: 60 } });
+    const run = await client.run({ messages: HELLO, simulated: { rate: 100, tokens: 120 } });
     await until(() => run.text.length > 20);
     network.cut();
     const { content, usage } = await run.done;
     expect(states).toEqual(["connecting", "open", "waiting", "connecting", "open", "idle"]);
-    expect(usage!.output_tokens).toBe(60);
+    expect(usage!.output_tokens).toBe(120);
     const tape = await all(clientOf().watch(run.stream));
     expect(tape.filter(({ type }) => type === "token").map(({ data }) => data).join("")).toBe(content);
   });
@@ -168,13 +168,17 @@ describe.each(["ws", "sse"] as const)("over %s", (transport) => {
     const client = clientOf({ transport });
     const channel = client.channel(room());
     const sent: Promise<unknown>[] = [];
-    channel.on("ready", () => sent.push(channel.emit("chat:n", sent.length)));
-    while (sent.length < 40) {
+    let open = false;
+    channel.on("ready", () => {
+      open = true;
+      sent.push(channel.emit("chat:n", sent.length));
+    });
+    while (!open || sent.length < 40) {
       sent.push(channel.emit("chat:n", sent.length));
       await new Promise((resolve) => setImmediate(resolve));
     }
     await Promise.all(sent);
-    const { items } = await channel.history({ order: "oldest" });
+    const { items } = await channel.history({ order: "oldest", limit: 1_000 });
     expect(items.map(({ event }) => event.data)).toEqual(sent.map((_, place) => place));
   });
 
