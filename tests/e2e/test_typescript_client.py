@@ -88,8 +88,10 @@ async def test_a_run_is_played(visit: Visit, transport: str) -> None:
 @pytest.mark.parametrize("transport", ["ws", "sse"])
 async def test_offline_for_a_while(browser: Browser, server: Served, transport: str) -> None:
     async with Relay("127.0.0.1", server.port) as relay, opened(browser, f"http://127.0.0.1:{relay.port}/") as visit:
-        # A pause so long that only the news of the network can end it.
-        await play(visit, {"transport": transport, "backoff": {"base": 1e6, "cap": 1e6}}, tokens=150, rate=100)
+        # A pause so long that only the news of the network can end it. The browser may keep it to itself that a
+        # WebSocket was cut while it is offline: then the silence tells.
+        options = {"transport": transport, "backoff": {"base": 1e6, "cap": 1e6}, "timeouts": {"silence": 3000}}
+        await play(visit, options, tokens=150, rate=100)
         await visit.page.wait_for_function("run.text.length > 20")
         await visit.page.context.set_offline(offline=True)
         relay.cut()

@@ -108,10 +108,12 @@ export function createClient(options: ClientOptions = {}): Client {
     changes.tell();
   }
 
-  // The network is back, or somebody looks again: what waits for its next attempt need not wait longer.
+  // The network went or is back, or somebody looks again: what waits for its next attempt need not wait longer, and what
+  // seems open may be dead without having been told.
   function wake(): void {
     update();
-    if (navigator?.onLine !== false && !document?.hidden) for (const feed of [...feeds]) feed.wake();
+    if (document?.hidden) return;
+    for (const feed of [...feeds]) if (navigator?.onLine !== false || feed.session.state === "playing") feed.wake();
   }
 
   function listen(change: "addEventListener" | "removeEventListener"): void {
