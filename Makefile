@@ -29,11 +29,16 @@ demo: .venv/run.stamp ## start a server with the simulated model; make demo ARGS
 .PHONY: test
 test: .venv/dev.stamp programs ## check, then run every test except the soak tests; ARGS go to pytest
 	@$(MAKE) --keep-going -j2 check
+	@$(MAKE) typescript
 	@$(with-programs) $(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
 	@echo "Checks and tests passed."
 
 .PHONY: check
 check: format-check lint types layers spelling dependencies repository ## everything that can be judged without running tokentape
+
+.PHONY: typescript
+typescript: .venv/dev.stamp node-packages ## build, measure and test the TypeScript client in clients/typescript
+	@cd clients/typescript && PATH="$$(echo $(CURDIR)/tests/clients/node_modules/node-linux-*/bin):$$PATH" npm run --silent check
 
 .PHONY: fmt
 fmt: .venv/dev.stamp ## format the code and mend what the linter can mend
@@ -68,7 +73,7 @@ package: .venv/dev.stamp ## build the wheel and the source distribution into dis
 
 .PHONY: clean
 clean: ## remove the environment and everything else that was generated
-	rm -rf .venv .bench dist build .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .bench dist build clients/typescript/dist clients/typescript/test/readme .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 .PHONY: help
@@ -106,9 +111,14 @@ programs: .venv/dev.stamp
 	@scripts/program redis-server $(REDIS_SERVER) >/dev/null
 	@# Servers are in folders that not everybody has on the path.
 	@for name in nginx haproxy caddy; do PATH="$$PATH:/usr/local/sbin:/usr/sbin:/sbin" scripts/program $$name $$name >/dev/null || exit; done
-	@scripts/node-packages
+	@$(MAKE) node-packages
 	@# Playwright's own Node.js needs a library that a small system may lack.
 	@$(BIN)/playwright --version >/dev/null 2>&1 || scripts/debian-install libatomic1
+
+# A Node.js comes with those of the tests: what a system has may be too old.
+.PHONY: node-packages
+node-packages:
+	@scripts/node-packages tests/clients clients/typescript
 
 # The environment. It is made anew when it does not work here: the folder was copied or moved (an environment
 # points to its place), or the Python that it was made with is gone.

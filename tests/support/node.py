@@ -19,7 +19,7 @@ MAX_LINE: Final = 16_777_216
 def node() -> Path:
     """The Node.js that was installed with the packages, or fails with the way to get it."""
     found = sorted(CLIENTS.glob("node_modules/node-linux-*/bin/node"))
-    assert found, "The Node.js packages are not installed: run scripts/node-packages (make test does)."
+    assert found, "The Node.js packages are not installed: run make node-packages (make test does)."
     return found[0]
 
 
