@@ -14,6 +14,8 @@ from tokentape.client import Client
 from tokentape.core.transcript import Transcript
 
 DOCS = Path(__file__).parents[3] / "docs" / "durable-streams.md"
+PATIENCE = 100
+"""Seconds for one check: after connections that are cut, this client waits up to many times as long as for the first."""
 SCRIPT = CLIENTS / "durable" / "client.mjs"
 
 
@@ -77,7 +79,10 @@ async def test_the_javascript_client_does_all_that_it_can_do():
         async with cutting_proxy(port) as proxy, script(SCRIPT, url.rstrip("/"), proxy, run.id) as client:
 
             async def check(name: str) -> dict:
-                found = await client.line(seconds=60)
+                try:
+                    found = await client.line(seconds=PATIENCE)
+                except TimeoutError:
+                    raise AssertionError(f"nothing was heard of {name!r} for {PATIENCE} s") from None
                 assert found.pop("check") == name
                 return found
 
