@@ -78,6 +78,8 @@ while (!over) {
     const response = await stream({ url: at(`runs/${run}`, proxy), offset, live: "sse" })
     await new Promise((resolve, reject) => {
       response.closed.then(resolve, reject)
+      // A reset in the wrong moment leaves a session of this client that neither goes on nor ends.
+      let silent = setTimeout(resolve, 8000)
       response.subscribeJson((batch) => {
         if (mine !== session) return // a session that is over may have one more batch
         for (const event of batch.items) {
@@ -85,6 +87,8 @@ while (!over) {
           over ||= event.type === "done"
         }
         offset = batch.offset
+        clearTimeout(silent)
+        silent = setTimeout(resolve, 8000)
         if (over) resolve()
       })
     })

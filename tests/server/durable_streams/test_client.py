@@ -15,7 +15,7 @@ from tokentape.core.transcript import Transcript
 
 DOCS = Path(__file__).parents[3] / "docs" / "durable-streams.md"
 PATIENCE = 100
-"""Seconds for one check: after connections that are cut, this client waits up to many times as long as for the first."""
+"""Seconds for one check: with each connection that is cut, this client waits longer before the next."""
 SCRIPT = CLIENTS / "durable" / "client.mjs"
 
 
