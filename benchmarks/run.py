@@ -2,7 +2,7 @@
 
     make bench [ARGS='--quick --only a,b --systems tokentape-sse,nchan-sse --rounds 1']
 
-The whole run takes about sixteen minutes and replaces what is in benchmarks/. A run of less than everything (--quick,
+The whole run takes about eighteen minutes and replaces what is in benchmarks/. A run of less than everything (--quick,
 --only, --systems, --rounds) is written to .bench/partial, unless --out says otherwise.
 """
 

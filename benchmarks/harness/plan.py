@@ -223,11 +223,11 @@ class Plan:
 
         def run(record: Record) -> None:
             for cell in dialects.measure(
-                self.place, system, watchers=scale.watchers, round_=round_, seconds=scale.seconds
+                self.place, system, watchers=scale.watchers, round_=round_, seconds=scale.dialect_seconds
             ):
                 record(cell)
 
-        yield Step(workload="h", label=system.name, estimate=1.5 + 13 * (scale.seconds + 0.9), run=run)
+        yield Step(workload="h", label=system.name, estimate=1.5 + 27 * (scale.dialect_seconds + 0.7), run=run)
 
     def _cell(self, workload: str, system: System, estimate: float, measure: Callable[[], Cell]) -> Step:
         return Step(workload=workload, label=system.name, estimate=estimate, run=lambda record: record(measure()))

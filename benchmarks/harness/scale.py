@@ -40,6 +40,7 @@ class Scale:
     seconds: float
     proxy_seconds: float
     stalled_seconds: float
+    dialect_seconds: float
     rounds: int
     """Of the floor and tokentape at 1,000 watchers."""
     rounds_many: int
@@ -88,6 +89,7 @@ FULL: Final = Scale(
     seconds=1.2,
     proxy_seconds=2.0,
     stalled_seconds=2.0,
+    dialect_seconds=0.8,
     rounds=5,
     rounds_many=3,
     rounds_peer=2,
@@ -115,6 +117,7 @@ QUICK: Final = Scale(
     seconds=0.7,
     proxy_seconds=1.0,
     stalled_seconds=1.0,
+    dialect_seconds=0.1,
     rounds=1,
     rounds_many=1,
     rounds_peer=1,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from harness import acceptance, dialects, proxies, stalled, storm
+from harness import acceptance, proxies, stalled, storm
 from harness.acceptance import fanout, sustained
 from harness.fanout import STREAMING_RATE
 from harness.markdown import NOTHING, Table, plain, ranged, times
@@ -261,12 +261,11 @@ def latency(results: Results) -> str:
 def formats(results: Results) -> str:
     """What each format costs beside the native one."""
     table = Table("format", "µs per event, 50/s", "× native", "p50 ms", "p99 ms", "events per read")
-    native = results.figure(dialects.key(dialects.NATIVE, FULL.watchers), "cpu_us")
     for where in results.keys("dialect"):
         table.row(
             f"`{where.variant}`",
             table.figure(results, where, "cpu_us"),
-            times(ratio(results.figure(where, "cpu_us"), native)),
+            table.figure(results, where, "times_native"),
             table.figure(results, where, "p50_ms"),
             table.figure(results, where, "p99_ms"),
             table.figure(results, where, "events_per_read"),
