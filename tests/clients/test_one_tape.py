@@ -107,6 +107,7 @@ async def durable(place: Place, tape: Tape) -> str:
     """The Durable Streams client, on the run as a stream of JSON."""
     await tape.going.wait()
     async with script(CLIENTS / "durable" / "read.mjs", place.url.rstrip("/"), tape.run) as reader:
+        assert (await reader.line(seconds=PATIENCE))["begun"]
         text: str = (await reader.line(seconds=PATIENCE))["text"]
         return text
 

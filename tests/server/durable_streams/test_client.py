@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import random
 import re
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 from node import CLIENTS, script
@@ -17,6 +17,7 @@ DOCS = Path(__file__).parents[3] / "docs" / "durable-streams.md"
 PATIENCE = 100
 """Seconds for one check: with each connection that is cut, this client waits longer before the next."""
 SCRIPT = CLIENTS / "durable" / "client.mjs"
+READ = CLIENTS / "durable" / "read.mjs"
 
 
 @asynccontextmanager
@@ -106,6 +107,33 @@ async def test_the_javascript_client_does_all_that_it_can_do():
             assert followed["ends"]["error"] > 3
             assert followed["denied"]["status"] == 403
             assert "belongs to a run" in followed["denied"]["text"]
+
+
+async def test_two_readers_at_once_see_tools_reasoning_an_error_and_a_stop():
+    asked = {"messages": [{"role": "user", "content": "Go."}]}
+    kinds = {
+        "told": {"rate": 100, "tokens": 60, "reasoning": 10, "tool": True},
+        "failed": {"rate": 100, "tokens": 60, "fault": "error@30"},
+        "stopped": {"rate": 50, "tokens": 5000},
+    }
+    async with composed() as (tape, url), AsyncExitStack() as stack:
+        runs = {kind: await tape.start(**asked, simulated=simulated) for kind, simulated in kinds.items()}
+        readers = {
+            (kind, place): await stack.enter_async_context(script(READ, url.rstrip("/"), run.id))
+            for kind, run in runs.items()
+            for place in range(2)
+        }
+        for reader in readers.values():
+            assert (await reader.line(seconds=PATIENCE)) == {"begun": True}
+        await runs["stopped"].stop()
+        told = {key: await reader.line(seconds=PATIENCE) for key, reader in readers.items()}
+        for kind, run in runs.items():
+            assert told[kind, 0] == told[kind, 1]
+            assert told[kind, 0]["text"] == await told_text(url, run.id)
+    seen = {kind: told[kind, 0]["events"] for kind in kinds}
+    assert {"reasoning", "tool_call"} <= {name for name, _ in seen["told"]}
+    assert [data["message"] for name, data in seen["failed"] if name == "error"]
+    assert [seen[kind][-1][1]["reason"] for kind in kinds] == ["tool_calls", "error", "stopped"]
 
 
 async def test_the_example_of_the_documentation_runs(tmp_path):
