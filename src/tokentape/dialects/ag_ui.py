@@ -12,18 +12,17 @@ that is one place for everybody. TanStack AI comes back with such an id.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
 
 from tokentape.core.cursor import Cursor
-from tokentape.core.events import Event
 from tokentape.core.merge import Entry
-from tokentape.core.resume import Ready
 from tokentape.dialects.ag_ui_events import NO_NAMES, Names, ending, handed_over, pending, spell
 from tokentape.dialects.base import Told
+from tokentape.dialects.foreign import ForeignSse
 from tokentape.dialects.story import NOTHING, Begin, Finish, Open, Reset, Result, Story, tell
 
 _PLACE: Final = re.compile(r"(.+)\.([0-9]{1,4})", re.ASCII)
@@ -45,11 +44,10 @@ class Scene(msgspec.Struct, frozen=True, gc=False):
 
 
 BEGINNING: Final = Scene()
-_NO_HEADERS: Final[Mapping[str, str]] = {}
 
 
 @dataclass(frozen=True)
-class AgUi:
+class AgUi(ForeignSse):
     """AG-UI 1.0 over SSE, for whoever uses these names.
 
     A client that goes on in the middle of an event has everything up to the offset `after`, and so many events more.
@@ -60,10 +58,7 @@ class AgUi:
     more: int = 0
 
     name = "ag-ui"
-    stateful = True
-    starts_over = False
-    of_run = True
-    headers = _NO_HEADERS
+    heeds_retry = True
 
     def resumed(self, position: str) -> tuple[AgUi, str]:
         """The dialect and the cursor with which to go on from an id; raises `InvalidCursor`."""
@@ -72,10 +67,6 @@ class AgUi:
             return self, position
         cursor = Cursor.parse(match[1])
         return replace(self, after=cursor.offset, more=int(match[2])), str(cursor)
-
-    def ready(self, label: str, ready: Ready) -> bytes:
-        """Nothing: the run says how it begins."""
-        return b""
 
     def encode(
         self, label: str, epoch: str, entries: Sequence[Entry], state: Scene | None, *, last: int | None = None
@@ -112,19 +103,6 @@ class AgUi:
                 written += _numbered(prefix, before[offset], offset, said)[skip:]
                 said, skip = [], 0
         return Told("".join(written).encode(), Scene(story, entries[-1].offset, tuple(answered)))
-
-    def ephemeral(self, label: str, event: Event) -> bytes:
-        """Nothing: it might come before RUN_STARTED, which ends a client."""
-        return b""
-
-    def size(self, content: object) -> int:
-        """Bytes of `content`."""
-        assert isinstance(content, bytes)
-        return len(content)
-
-    def farewell(self, pause_ms: int) -> bytes:
-        """Both clients pass over what is no `data:`; an `EventSource` heeds the pause."""
-        return b": the server is going away\nretry: %d\n\n" % pause_ms
 
 
 def finale(finish: Finish, begin: Begin, names: Names, answered: Sequence[Answered]) -> list[str]:

@@ -20,6 +20,7 @@ from tokentape.core.merge import Entry
 from tokentape.core.resume import Ready
 from tokentape.dialects.ai_sdk_versions import OWN_PREFIX, V5, V6, V7, Version, passed
 from tokentape.dialects.base import Told
+from tokentape.dialects.foreign import ForeignSse
 from tokentape.dialects.story import (
     NOTHING,
     Begin,
@@ -201,20 +202,14 @@ def note(version: Version, event: Event, *, stored: bool = True) -> list[bytes]:
     return [_json.encode(chunk)]
 
 
-class AiSdkSse:
+class AiSdkSse(ForeignSse):
     """The stream over HTTP, for one version of the SDK."""
 
-    stateful = True
-    starts_over = False
-    of_run = True
     headers = HEADERS
 
     def __init__(self, name: str, version: Version) -> None:
         self.name = name
         self._version = version
-
-    def ready(self, label: str, ready: Ready) -> bytes:
-        return b""
 
     def encode(
         self, label: str, epoch: str, entries: Sequence[Entry], state: _State | None, *, last: int | None = None
@@ -232,13 +227,6 @@ class AiSdkSse:
         if event.run is None:
             return b""  # of the channel
         return b"".join([b"data: %b\n\n" % chunk for chunk in note(self._version, event, stored=False)])
-
-    def size(self, content: object) -> int:
-        assert isinstance(content, bytes)
-        return len(content)
-
-    def farewell(self, pause_ms: int) -> bytes:
-        return b": the server is going away\n\n"
 
 
 class AiSdkChunks:

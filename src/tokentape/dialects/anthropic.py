@@ -12,11 +12,10 @@ from typing import Any, Final
 
 import msgspec
 
-from tokentape.core.events import Event
 from tokentape.core.merge import Entry
-from tokentape.core.resume import Ready
 from tokentape.dialects.anthropic_errors import LOST, RESTARTED, FailureDocument, failure_of
 from tokentape.dialects.base import Told
+from tokentape.dialects.foreign import ForeignSse
 from tokentape.dialects.story import (
     NOTHING,
     Begin,
@@ -40,17 +39,10 @@ _json: Final = msgspec.json.Encoder()
 _PING: Final = b'event: ping\ndata: {"type":"ping"}\n\n'
 
 
-class AnthropicSse:
+class AnthropicSse(ForeignSse):
     """The event stream. Each event has its `event:` line, without which the SDKs pass it over."""
 
     name = "anthropic"
-    stateful = True
-    starts_over = False
-    of_run = True
-    headers: Mapping[str, str] = {}
-
-    def ready(self, label: str, ready: Ready) -> bytes:
-        return b""
 
     def encode(
         self, label: str, epoch: str, entries: Sequence[Entry], state: Story | None, *, last: int | None = None
@@ -64,16 +56,6 @@ class AnthropicSse:
         if last is not None and story.finish is None:
             blocks.append(_error(LOST))
         return Told(b"".join(blocks), story)
-
-    def ephemeral(self, label: str, event: Event) -> bytes:
-        return b""
-
-    def size(self, content: object) -> int:
-        assert isinstance(content, bytes)
-        return len(content)
-
-    def farewell(self, pause_ms: int) -> bytes:
-        return b": the server is going away\n\n"
 
 
 def _spell(step: Step) -> Iterator[bytes]:

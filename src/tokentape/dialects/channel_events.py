@@ -6,34 +6,28 @@ what was said before, so that a channel can be joined anywhere.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 
 from tokentape.core.events import Event
 from tokentape.core.merge import Entry
-from tokentape.core.resume import Ready
 from tokentape.core.sse import encode_sse
 from tokentape.dialects.base import Told
+from tokentape.dialects.foreign import ForeignSse
 
 _json: Final = msgspec.json.Encoder()
-_NO_HEADERS: Final[Mapping[str, str]] = {}
 _SPOKEN: Final = frozenset({"token", "reasoning"})
 
 
-class ChannelSse:
+class ChannelSse(ForeignSse):
     """`event: <name>`, and JSON as `data`. What the model says is `ai:…`; own events keep their names."""
 
     name = "channel"
     stateful = False
-    starts_over = False
     of_run = False
-    headers = _NO_HEADERS
-
-    def ready(self, label: str, ready: Ready) -> bytes:
-        """Nothing: the convention has no word for it."""
-        return b""
+    heeds_retry = True
 
     def encode(self, label: str, epoch: str, entries: Sequence[Entry], state: None, *, last: int | None = None) -> Told:
         """See `tokentape.dialects.base.Dialect`."""
@@ -48,15 +42,6 @@ class ChannelSse:
         if ":" in event.type:
             return encode_sse(_json.encode(event.data), id=place, event=event.type)
         return encode_sse(_json.encode(_data(event)), id=place, event=f"ai:{event.type}")
-
-    def size(self, content: object) -> int:
-        """Bytes of `content`."""
-        assert isinstance(content, bytes)
-        return len(content)
-
-    def farewell(self, pause_ms: int) -> bytes:
-        """When to come back."""
-        return b": the server is going away\nretry: %d\n\n" % pause_ms
 
 
 def _data(event: Event) -> dict[str, Any]:

@@ -9,7 +9,8 @@ A fourth, `{"type":"token","data"}`, is part of tokentape's own format, and `cha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -19,28 +20,17 @@ from tokentape.core.merge import Entry
 from tokentape.core.resume import Ready
 from tokentape.core.sse import encode_sse
 from tokentape.dialects.base import Told
+from tokentape.dialects.foreign import ForeignSse
 from tokentape.dialects.speech import NOTHING, Line, Said, speak
 
 _json: Final = msgspec.json.Encoder()
-_NO_HEADERS: Final[Mapping[str, str]] = {}
 
 
-class _Speech:
-    """What is the same in all framings."""
-
-    name: str
-    stateful = True
-    starts_over = False
-
-
-class _SpeechSse(_Speech):
+class _SpeechSse(ForeignSse, ABC):
     """A convention over SSE: one block for each thing that is said, with its cursor as the id."""
 
-    of_run = True
-    headers = _NO_HEADERS
-
-    def ready(self, label: str, ready: Ready) -> bytes:
-        return b""
+    name: str
+    heeds_retry = True
 
     def encode(
         self, label: str, epoch: str, entries: Sequence[Entry], state: Said | None, *, last: int | None = None
@@ -49,18 +39,8 @@ class _SpeechSse(_Speech):
         lines, said, over = speak(before, entries)
         return Told(b"".join(self._blocks(epoch, lines, after_cr=before.after_cr)), said, over)
 
-    def _blocks(self, epoch: str, lines: Sequence[Line], *, after_cr: bool) -> list[bytes]:
-        raise NotImplementedError
-
-    def ephemeral(self, label: str, event: Event) -> bytes:
-        return b""
-
-    def size(self, content: object) -> int:
-        assert isinstance(content, bytes)
-        return len(content)
-
-    def farewell(self, pause_ms: int) -> bytes:
-        return b": the server is going away\nretry: %d\n\n" % pause_ms
+    @abstractmethod
+    def _blocks(self, epoch: str, lines: Sequence[Line], *, after_cr: bool) -> list[bytes]: ...
 
 
 class TextSse(_SpeechSse):
@@ -92,8 +72,8 @@ class _JsonSse(_SpeechSse):
             for line in lines
         ]
 
-    def spell(self, line: Line) -> bytes:
-        raise NotImplementedError
+    @abstractmethod
+    def spell(self, line: Line) -> bytes: ...
 
 
 class ContentSse(_JsonSse):
@@ -136,10 +116,12 @@ class ChunkSse(_JsonSse):
         return spell_chunk(line)
 
 
-class ChunkWebSocket(_Speech):
+class ChunkWebSocket:
     """The same over a WebSocket: one text message each."""
 
     name = "chunk-websocket"
+    stateful = True
+    starts_over = False
 
     def ready(self, label: str, ready: Ready) -> tuple[bytes, ...]:
         return ()

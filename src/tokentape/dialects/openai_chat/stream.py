@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 
-from tokentape.core.events import Event
 from tokentape.core.merge import Entry
-from tokentape.core.resume import Ready
 from tokentape.dialects.base import Told as Encoded
+from tokentape.dialects.foreign import ForeignSse
 from tokentape.dialects.openai_chat.telling import (
     FINGERPRINT,
     ID_PREFIX,
@@ -28,23 +27,15 @@ _json: Final = msgspec.json.Encoder()
 _NOTHING: Final = Begin("", "", "", 0)
 
 
-class ChatSse:
+class ChatSse(ForeignSse):
     """Chunks over SSE: no `id:`, no `retry:`, no event names, each of which breaks an OpenAI SDK.
 
     `usage` is `stream_options.include_usage`: every chunk has the member, and one more brings the numbers.
     """
 
-    stateful = True
-    starts_over = False
-    of_run = True
-    headers: Mapping[str, str] = {}
-
     def __init__(self, name: str, *, usage: bool) -> None:
         self.name = name
         self._usage = usage
-
-    def ready(self, label: str, ready: Ready) -> bytes:
-        return b""
 
     def encode(
         self,
@@ -65,16 +56,6 @@ class ChatSse:
         if last is not None:
             chunks.close()
         return Encoded(b"".join(chunks.lines), told)
-
-    def ephemeral(self, label: str, event: Event) -> bytes:
-        return b""
-
-    def size(self, content: object) -> int:
-        assert isinstance(content, bytes)
-        return len(content)
-
-    def farewell(self, pause_ms: int) -> bytes:
-        return b": the server is going away\n\n"
 
 
 class _Chunks:

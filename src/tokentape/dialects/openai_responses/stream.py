@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 
-from tokentape.core.events import Event
 from tokentape.core.merge import Entry
-from tokentape.core.resume import Ready
 from tokentape.dialects.base import Told as Encoded
+from tokentape.dialects.foreign import ForeignSse
 from tokentape.dialects.openai_errors import INTERRUPTED, RESTARTED, failure_object, failure_of
 from tokentape.dialects.openai_responses.objects import (
     NO_ECHO,
@@ -29,17 +28,13 @@ _TERMINAL: Final = {"completed": "response.completed", "failed": "response.faile
 """The event of each status at the end; of the others, `response.incomplete`: the API has none for a cancellation."""
 
 
-class ResponsesSse:
+class ResponsesSse(ForeignSse):
     """Events with an `event:` line and a `sequence_number`, and no `[DONE]`: the last one is terminal by its type.
 
     `after` is for a client that was cut among the events that one of ours became: it has those up to this number.
     """
 
     name = "openai-responses"
-    stateful = True
-    starts_over = False
-    of_run = True
-    headers: Mapping[str, str] = {}
 
     def __init__(self, echo: Echo = NO_ECHO, *, after: int = -1) -> None:
         self._echo = echo
@@ -51,9 +46,6 @@ class ResponsesSse:
 
     def __hash__(self) -> int:
         return hash(self._identity)
-
-    def ready(self, label: str, ready: Ready) -> bytes:
-        return b""
 
     def encode(
         self,
@@ -81,16 +73,6 @@ class ResponsesSse:
         if last is not None and told.story.finish is None:
             return Encoded(b"".join(events.blocks) + events.failure(told.number, INTERRUPTED), told)
         return Encoded(b"".join(events.blocks), told)
-
-    def ephemeral(self, label: str, event: Event) -> bytes:
-        return b""
-
-    def size(self, content: object) -> int:
-        assert isinstance(content, bytes)
-        return len(content)
-
-    def farewell(self, pause_ms: int) -> bytes:
-        return b": the server is going away\n\n"
 
 
 class _Events:
