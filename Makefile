@@ -21,13 +21,13 @@ unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
 ##@ Use
 
 .PHONY: demo
-demo: .venv/run.stamp ## start a server with the simulated model; make demo ARGS=--script plays the story in the terminal
+demo: .venv/run.stamp web ## start a server with the simulated model; make demo ARGS=--script plays the story in the terminal
 	@$(BIN)/tokentape demo $(ARGS)
 
 ##@ Develop
 
 .PHONY: test
-test: .venv/dev.stamp programs ## check, then run every test except the soak tests; ARGS go to pytest
+test: .venv/dev.stamp programs web ## check, then run every test except the soak tests; ARGS go to pytest
 	@$(MAKE) --keep-going -j2 check
 	@$(MAKE) typescript
 	@$(with-programs) $(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
@@ -39,6 +39,10 @@ check: format-check lint types layers spelling dependencies repository ## everyt
 .PHONY: typescript
 typescript: .venv/dev.stamp node-packages ## build, measure and test the TypeScript client in clients/typescript
 	@cd clients/typescript && PATH="$$(echo $(CURDIR)/tests/clients/node_modules/node-linux-*/bin):$$PATH" npm run --silent check
+
+.PHONY: web
+web: ## build the pages of the server, in web/, into the Python package
+	@scripts/web
 
 .PHONY: fmt
 fmt: .venv/dev.stamp ## format the code and mend what the linter can mend
@@ -73,7 +77,7 @@ package: .venv/dev.stamp ## build the wheel and the source distribution into dis
 
 .PHONY: clean
 clean: ## remove the environment and everything else that was generated
-	rm -rf .venv .bench dist build clients/typescript/dist clients/typescript/test/readme .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .bench dist build src/tokentape/server/web clients/typescript/dist clients/typescript/test/readme .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 .PHONY: help
@@ -118,7 +122,7 @@ programs: .venv/dev.stamp
 # A Node.js comes with those of the tests: what a system has may be too old.
 .PHONY: node-packages
 node-packages:
-	@scripts/node-packages tests/clients clients/typescript
+	@scripts/node-packages tests/clients clients/typescript web
 
 # The environment. It is made anew when it does not work here: the folder was copied or moved (an environment
 # points to its place), or the Python that it was made with is gone.

@@ -1,0 +1,36 @@
+"""Builds the pages of the server (`web/`) into the package, when a wheel or a source distribution is made."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+BUILT = "src/tokentape/server/web"
+"""Kept out of the repository, and so named to the builder as an artifact."""
+
+
+class PagesHook(BuildHookInterface[Any]):
+    """Runs scripts/web, which needs npm; a source distribution holds what it made, and needs nothing."""
+
+    PLUGIN_NAME = "custom"
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Has the pages in place, and in the package. An editable install uses what `make web` made."""
+        if version == "editable":
+            return
+        root = Path(self.root)
+        # A source distribution has this file, and the pages as they were built for it.
+        if not (root / "PKG-INFO").is_file():
+            if shutil.which("npm") is None:
+                raise RuntimeError(
+                    "The pages of the server are built with npm, which is not on the path: install Node.js 20 or newer, "
+                    "or take the wheel or the source distribution of a release, which hold them."
+                )
+            subprocess.run([root / "scripts" / "web"], check=True)
+        if not (root / BUILT / "index.html").is_file():
+            raise RuntimeError(f"{BUILT} is not there: this tree is not whole.")
+        build_data["artifacts"].append(f"/{BUILT}")

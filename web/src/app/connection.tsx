@@ -1,0 +1,20 @@
+import { useConnection } from "tokentape/react";
+
+const WORDS = {
+  idle: "Idle",
+  connecting: "Connecting",
+  open: "Live",
+  waiting: "Reconnecting",
+  offline: "Offline",
+} as const;
+
+/** How the page's own connection is. */
+export function Connection() {
+  const { state, transport, error } = useConnection();
+  const title = [transport === "ws" ? "WebSocket" : "Event streams", error?.message].filter(Boolean).join(": ");
+  return (
+    <span className="badge connection" data-state={state} role="status" title={title}>
+      {WORDS[state]}
+    </span>
+  );
+}

@@ -1,0 +1,31 @@
+/** The server that these pages are from, and the one client that all of a page shares. */
+
+import { createClient } from "tokentape";
+
+/** Ends with a slash; the pages may be mounted under any path. */
+export const BASE = new URL(".", document.baseURI).href;
+
+const KEY = "tokentape.key";
+
+// For as long as the tab is open: a key on disk would outlive the person who typed it.
+let key = sessionStorage.getItem(KEY) ?? "";
+let ask: ((refused: boolean) => Promise<string>) | undefined;
+
+/** Says who asks the person for a key when the server wants one. */
+export function askForKey(asking: typeof ask): void {
+  ask = asking;
+}
+
+/** The key, if any; after a refusal, a new one from the person. */
+export async function token(refused: boolean): Promise<string> {
+  if (refused && ask) {
+    key = await ask(key !== "");
+    sessionStorage.setItem(KEY, key);
+  }
+  return key;
+}
+
+export const client = createClient({ url: BASE, token });
+
+/** The address of a route of this server: `link("v1/runs")`. */
+export const link = (path: string): string => new URL(path, BASE).href;
