@@ -36,7 +36,7 @@ export function bytes(value: number | null | undefined): string {
 
 export function millis(value: number | null | undefined): string {
   if (value == null) return DASH;
-  if (value >= 9_950) return `${(value / 1000).toFixed(1)} s`;
+  if (value >= 999.5) return `${(value / 1000).toFixed(value < 9_995 ? 2 : 1)} s`;
   return `${value < 9.95 ? value.toFixed(1) : whole.format(value)} ms`;
 }
 
@@ -58,6 +58,11 @@ export function clock(ms: number): string {
 }
 
 const day = new Intl.DateTimeFormat("en-CA", { year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+
+const ofDay = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+
+/** The time of day on this machine, from Unix milliseconds. */
+export const hour = (ms: number): string => ofDay.format(ms);
 
 /** The time on this machine, from Unix milliseconds. */
 export function moment(ms: number | null | undefined): string {

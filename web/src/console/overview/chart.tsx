@@ -55,7 +55,7 @@ export function Chart({ spec, samples, span }: { spec: ChartSpec; samples: reado
           {spec.lines.map(({ label, hue }, line) => (
             <span key={label} data-hue={hue} data-line={label}>
               <i />
-              {spec.lines.length > 1 && <span className="quiet">{label}</span>}
+              <span className="quiet">{label}</span>
               <b className="number">{spec.say((place === null ? lines[line]!.at(-1) : lines[line]![place]) ?? null)}</b>
             </span>
           ))}

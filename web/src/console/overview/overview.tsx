@@ -96,6 +96,6 @@ function resumes({ totals }: Values): number {
 }
 
 function agreement({ instances, workers }: Values): string {
-  const others = workers ? `${count(workers)} workers` : "";
-  return others || (instances > 1 ? "of one mind" : "this one");
+  if (instances > 1) return "set alike, on one store";
+  return workers && workers > 1 ? `of ${count(workers)}` : "this one";
 }

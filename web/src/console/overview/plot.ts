@@ -2,6 +2,7 @@
 
 import UPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
+import { hour } from "../format.ts";
 import type { Columns } from "../samples.ts";
 import type { ChartSpec } from "./charts.ts";
 
@@ -15,10 +16,14 @@ export interface Plot {
 
 /** Of the drawing, in pixels; the box has it before the drawing is there. */
 export const HEIGHT = 150;
-const AXIS = 46;
+const AXIS = 56;
 const FONT = "11px system-ui, sans-serif";
 
-const time = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+/** 14:05 for a whole minute, :20 within one. */
+function tick(at: number): string {
+  const time = hour(at * 1000);
+  return time.endsWith(":00") ? time.slice(0, 5) : time.slice(5);
+}
 
 /** `pointed` is told at which place of the data somebody points, or null. */
 export function createPlot(node: HTMLElement, spec: ChartSpec, pointed: (place: number | null) => void): Plot {
@@ -44,7 +49,7 @@ export function createPlot(node: HTMLElement, spec: ChartSpec, pointed: (place: 
     {
       width: Math.max(node.clientWidth, 100),
       height: HEIGHT,
-      padding: [8, 4, 0, 0],
+      padding: [8, 18, 0, 0],
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 5 }, sync: { key: "console" } },
       scales: {
@@ -52,8 +57,8 @@ export function createPlot(node: HTMLElement, spec: ChartSpec, pointed: (place: 
         y: { range: (_, __, max) => [0, Math.max(spec.least, (max ?? 0) * 1.12)] },
       },
       axes: [
-        { ...axis, grid: { show: false }, size: 22, space: 76, values: (_, splits) => splits.map((at) => time.format(at * 1000)) },
-        { ...axis, grid, size: AXIS, space: 36, values: (_, splits) => splits.map((value) => spec.say(value)) },
+        { ...axis, grid: { show: false }, size: 22, space: 60, values: (_, splits) => splits.map(tick) },
+        { ...axis, grid, size: AXIS, space: 36, values: (_, splits) => splits.map((value) => spec.say(value).replace(/\.0+(?!\d)/, "")) },
       ],
       series: [
         {},

@@ -13,10 +13,19 @@ export function usePause<T>(data: T | undefined): { shown: T | undefined; paused
   };
 }
 
+/** What a press does: pause, or play. Drawn, since not every system has letters for them. */
+export function PlaySign({ playing }: { playing: boolean }) {
+  return (
+    <svg className="sign" viewBox="0 0 12 12" width="11" height="11" aria-hidden="true">
+      <path fill="currentcolor" d={playing ? "M2 1h3v10H2zM7 1h3v10H7z" : "M2.5 0.8 11 6l-8.5 5.2z"} />
+    </svg>
+  );
+}
+
 export function PauseButton({ paused, toggle, news }: { paused: boolean; toggle: () => void; news: boolean }) {
   return (
     <button type="button" className="pause" aria-pressed={paused} onClick={toggle} title={paused ? "Show what is new" : "Hold the list still"}>
-      <span aria-hidden="true">{paused ? "▶" : "⏸"}</span> {paused ? "Resume" : "Pause"}
+      <PlaySign playing={!paused} /> {paused ? "Resume" : "Pause"}
       {news && <span className="visually-hidden">; there is news</span>}
     </button>
   );

@@ -1,7 +1,7 @@
 /** What the list of runs says of each. */
 
 import type { RunRow } from "../api.ts";
-import { count, duration, millis, moment, rate } from "../format.ts";
+import { count, duration, hour, millis, moment, rate } from "../format.ts";
 import type { Column } from "../parts/table.tsx";
 import { routeTo } from "../route.ts";
 
@@ -50,14 +50,20 @@ export const COLUMNS: readonly Column<RunRow>[] = [
     ),
   },
   {
-    key: "age",
-    label: "Age",
+    key: "began",
+    label: "Began",
     width: "88px",
     number: true,
-    value: ({ created_at }) => -created_at,
-    cell: ({ age, created_at, state }) => (
-      <span title={`${state === "done" ? "Took so long; began" : "Since"} ${moment(created_at * 1000)}`}>{duration(state === "done" ? age : Math.floor(age))}</span>
-    ),
+    value: ({ created_at }) => created_at,
+    cell: ({ created_at }) => <time title={moment(created_at * 1000)}>{hour(created_at * 1000)}</time>,
+  },
+  {
+    key: "age",
+    label: "Age",
+    width: "96px",
+    number: true,
+    value: ({ age }) => age,
+    cell: ({ age, state }) => <span title={state === "done" ? "It took so long" : "It goes on"}>{duration(state === "done" ? age : Math.floor(age))}</span>,
   },
   { key: "tokens", label: "Tokens", width: "84px", number: true, value: ({ tokens }) => tokens, cell: ({ tokens }) => count(tokens) },
   { key: "rate", label: "Tokens/s", width: "88px", number: true, value: (run) => run.rate, cell: (run) => rate(run.rate) },

@@ -14,7 +14,7 @@ import { COLUMNS } from "./columns.tsx";
 import { filtered, scopeOf, SCOPES, stoppable } from "./filter.ts";
 import { StopDialog } from "./stop-dialog.tsx";
 
-const NEWEST = { column: "age", down: true } as const;
+const NEWEST = { column: "began", down: true } as const;
 const SORTABLE = COLUMNS.filter(({ value }) => value).map(({ key }) => key);
 const key = ({ id }: RunRow): string => id;
 
