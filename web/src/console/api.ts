@@ -102,26 +102,45 @@ export interface RunDetail extends Omit<RunRow, "attempts"> {
 export interface StreamRow {
   stream: string;
   kind: "run" | "channel" | "other";
-  head: string;
+  head: string | null;
   events: number;
   watchers: number;
   lag: number;
   ring_bytes: number;
-  idle: number;
+  /** Seconds since its newest event; null is what is not known here. */
+  idle: number | null;
   state: "open" | "closed";
-  present?: number | null;
+  present: number | null;
+}
+
+/** A stream as the store has it; of the public API. Times are Unix milliseconds, 0 for never. */
+export interface StreamInfo {
+  name: string;
+  kind: string | null;
+  cursor: string;
+  first: number;
+  last: number;
+  bytes: number;
+  closed: boolean;
+  content_type: string;
+  created_at: number;
+  appended_at: number;
+  watchers: number;
 }
 
 export interface WatcherRow {
   id: string;
   transport: string;
   format: string;
-  address: string;
+  /** Null for one of the application itself. */
+  address: string | null;
   since: number;
   cursor: string;
   lag: number;
+  /** Its connection takes nothing at this moment. */
   paused: boolean;
-  sent_bytes?: number | null;
+  /** The run of a channel that it sees, if it does not see all of it. */
+  run: string | null;
 }
 
 export interface Inspected {
@@ -173,6 +192,7 @@ export const admin = {
     ask<Stopped>("POST", "v1/admin/runs/stop", { body: { ids, ...(reason && { reason }) } }),
   streams: (query: { q?: string | undefined }, signal?: Signal) =>
     get<{ total: number; streams: StreamRow[] }>("streams", signal, { ...query, limit: MOST }),
+  stream: (stream: string, signal?: Signal) => ask<StreamInfo>("GET", `v1/streams/${pathOf(stream)}`, { signal }),
   watchers: (stream: string, signal?: Signal) =>
     get<{ total: number; watchers: WatcherRow[] }>(`streams/${pathOf(stream)}/watchers`, signal, { limit: MOST }),
   disconnect: (watcher: string) => ask<{ disconnected: true }>("POST", `v1/admin/watchers/${encodeURIComponent(watcher)}/disconnect`),

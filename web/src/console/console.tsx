@@ -5,8 +5,12 @@ import { health } from "./health.ts";
 import { Away } from "./parts/away.tsx";
 import { Overview } from "./overview/overview.tsx";
 import { Runs } from "./runs/runs.tsx";
+import { Run } from "./run/run.tsx";
 import { type Route, routeTo, useRoute } from "./route.ts";
+import { Stream } from "./streams/stream.tsx";
+import { Streams } from "./streams/streams.tsx";
 import "./console.css";
+import "./run/run.css";
 
 const SCREENS = [
   { screen: "overview", label: "Overview", href: routeTo("") },
@@ -51,6 +55,12 @@ function Screen({ route }: { route: Route }): ReactNode {
       return <Overview />;
     case "runs":
       return <Runs query={route.query} />;
+    case "run":
+      return <Run id={route.name} query={route.query} />;
+    case "streams":
+      return <Streams query={route.query} />;
+    case "stream":
+      return <Stream name={route.name} query={route.query} />;
     default:
       return <Nowhere />;
   }
