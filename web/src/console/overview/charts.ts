@@ -18,6 +18,8 @@ export interface ChartSpec {
   readonly say: (value: number | null) => string;
   /** The top of the scale is no lower. */
   readonly least: number;
+  /** Which steps the scale may have: of things that are counted, or of memory. */
+  readonly steps?: "whole" | "bytes";
 }
 
 const percentiles = (which: "ttft" | "inter_token" | "delivery"): readonly Line[] => [
@@ -75,6 +77,7 @@ export const CHARTS: readonly ChartSpec[] = [
     ],
     say: short,
     least: 4,
+    steps: "whole",
   },
   {
     name: "Resumes and reconnects",
@@ -92,6 +95,7 @@ export const CHARTS: readonly ChartSpec[] = [
     lines: [{ label: "bytes", hue: "sse", reading: (sample) => sample.bytes_out }],
     say: bytes,
     least: 1024,
+    steps: "bytes",
   },
   {
     name: "Processor",
@@ -106,5 +110,6 @@ export const CHARTS: readonly ChartSpec[] = [
     lines: [{ label: "resident", hue: "late", reading: (sample) => sample.memory }],
     say: bytes,
     least: 16 * 1_048_576,
+    steps: "bytes",
   },
 ];

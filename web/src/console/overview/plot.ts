@@ -19,6 +19,11 @@ export const HEIGHT = 150;
 const AXIS = 56;
 const FONT = "11px system-ui, sans-serif";
 
+const STEPS = {
+  whole: Array.from({ length: 9 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** power)).flat(),
+  bytes: Array.from({ length: 48 }, (_, power) => 2 ** power),
+};
+
 /** 14:05 for a whole minute, :20 within one. */
 function tick(at: number): string {
   const time = hour(at * 1000);
@@ -58,7 +63,7 @@ export function createPlot(node: HTMLElement, spec: ChartSpec, pointed: (place: 
       },
       axes: [
         { ...axis, grid: { show: false }, size: 22, space: 60, values: (_, splits) => splits.map(tick) },
-        { ...axis, grid, size: AXIS, space: 36, values: (_, splits) => splits.map((value) => spec.say(value).replace(/\.0+(?!\d)/, "")) },
+        { ...axis, grid, size: AXIS, space: 36, ...(spec.steps && { incrs: STEPS[spec.steps] }), values: (_, splits) => splits.map((value) => spec.say(value).replace(/\.0+(?!\d)/, "")) },
       ],
       series: [
         {},

@@ -27,15 +27,15 @@ export function Watchers({ stream, run }: { stream: string; run?: string }) {
   }
 
   const columns: readonly Column<WatcherRow>[] = [
-    { key: "transport", label: "Transport", width: "100px", cell: ({ transport }) => <span className="badge" data-hue={transport === "websocket" ? "ws" : "sse"}>{transport}</span> },
-    { key: "format", label: "Format", width: "minmax(80px, 1fr)", cell: ({ format }) => <span title={format}>{format}</span> },
+    { key: "transport", label: "Transport", width: "122px", cell: ({ transport }) => <span className="badge" data-hue={transport === "websocket" ? "ws" : "sse"}>{transport}</span> },
+    { key: "format", label: "Format", width: "minmax(70px, 1fr)", cell: ({ format }) => <span title={format}>{format}</span> },
     { key: "address", label: "Address", width: "minmax(100px, 1fr)", cell: ({ address, id }) => <span className="mono" title={id}>{address ?? "–"}</span> },
-    { key: "since", label: "For", width: "90px", number: true, cell: ({ since }) => duration(Math.max(0, Math.floor(Date.now() / 1000 - since))) },
-    { key: "cursor", label: "Cursor", width: "minmax(120px, 1fr)", cell: ({ cursor }) => <span className="mono number" title={cursor}>{cursor}</span> },
+    { key: "since", label: "For", width: "84px", number: true, cell: ({ since }) => duration(Math.max(0, Math.floor(Date.now() / 1000 - since))) },
+    { key: "cursor", label: "Cursor", width: "minmax(110px, 1fr)", cell: ({ cursor }) => <span className="mono number" title={cursor}>{cursor}</span> },
     {
       key: "lag",
       label: "Lag",
-      width: "76px",
+      width: "64px",
       number: true,
       cell: ({ lag, paused }) => (
         <span data-hue={lag > 0 ? "warn" : undefined} title={paused ? "Its connection takes nothing at this moment" : undefined}>
@@ -47,7 +47,7 @@ export function Watchers({ stream, run }: { stream: string; run?: string }) {
     {
       key: "cut",
       label: "",
-      width: "112px",
+      width: "118px",
       number: true,
       cell: ({ id, transport }) =>
         transport === "process" ? null : (
@@ -62,7 +62,9 @@ export function Watchers({ stream, run }: { stream: string; run?: string }) {
     <section className="panel card" aria-labelledby="watchers-title">
       <header>
         <h2 id="watchers-title">Watchers</h2>
-        <span className="quiet small number">{data ? count(rows.length) : ""}</span>
+        <span className="quiet small number" title="With those of this page itself">
+          {data ? count(rows.length) : ""}
+        </span>
         <span className="grow" />
         <span className="quiet small" role="status">
           {said}
@@ -71,7 +73,7 @@ export function Watchers({ stream, run }: { stream: string; run?: string }) {
       {error && !data ? (
         <p className="quiet nothing">{error.message}</p>
       ) : (
-        <Table label="Watchers" columns={columns} rows={rows} rowKey={key} empty={<p className="quiet">{data ? "Nobody watches it through this process." : "Loading…"}</p>} heights={{ row: 40, card: 132 }} />
+        <Table label="Watchers" columns={columns} rows={rows} rowKey={key} empty={<p className="quiet">{data ? "Nobody watches it through this process." : "Loading…"}</p>} heights={{ row: 40, card: 184 }} />
       )}
     </section>
   );

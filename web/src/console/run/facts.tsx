@@ -25,8 +25,12 @@ export function Attempts({ attempts }: { attempts: readonly Attempt[] }) {
                 {attempt.model} <span className="quiet">at {attempt.provider}</span>
               </span>
               <span className="quiet small number" title={moment(attempt.started_at * 1000)}>
-                {attempt.ended_at != null && `took ${duration(Math.max(0, attempt.ended_at - attempt.started_at))}`}
-                {attempt.first_token_ms != null && `, first token ${millis(attempt.first_token_ms)}`}
+                {[
+                  attempt.first_token_ms != null && `first token after ${millis(attempt.first_token_ms)}`,
+                  attempt.ended_at != null && `took ${duration(Math.max(0, attempt.ended_at - attempt.started_at))}`,
+                ]
+                  .filter(Boolean)
+                  .join(", ")}
               </span>
               {attempt.error_code && <code data-hue="bad">{attempt.error_code}</code>}
             </li>

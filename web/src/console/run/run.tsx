@@ -94,7 +94,7 @@ export function Run({ id, query }: { id: string; query: Route["query"] }) {
 
 function Summary({ run }: { run: RunDetail | undefined }) {
   const facts: [string, string][] = [
-    ["Model", run ? [run.model, run.provider].filter(Boolean).join(" at ") : "–"],
+    ["Model", run ? [...new Set([run.model, run.provider])].filter(Boolean).join(" at ") : "–"],
     ["Began", moment(run && run.created_at * 1000)],
     [run?.state === "done" ? "Took" : "Age", duration(run?.age)],
     ["Tokens", count(run?.tokens)],
