@@ -1,16 +1,9 @@
 """The numbers are of what was really done, on real sockets."""
 
-import asyncio
-import json
 import os
 
-import pytest
 from http_rig import running_server
 from scripted import FINISH
-from wire import PATIENCE
-
-from tokentape.server.admin.overview import without_password
-from tokentape.server.admin.sampler import KEPT
 
 TOKENS = [f"t{n} " for n in range(200)]
 

@@ -8,6 +8,7 @@ from typing import Final
 from tokentape.core.errors import AdminOff, TooMany
 from tokentape.server.admin.sampler import Sampler
 from tokentape.server.config import ServerConfig
+from tokentape.server.crowd.process import CrowdProcess
 from tokentape.server.services import Services
 
 MAX_VIEWERS: Final = 64
@@ -21,6 +22,7 @@ class Admin:
         self.services = services
         self.started_at = time.time()
         self.sampler = Sampler(services)
+        self.crowd = CrowdProcess()
         self.on = False
         self._viewers = 0
 
@@ -34,6 +36,7 @@ class Admin:
         """Turns it off, and ends what was going on."""
         self.on = False
         await self.sampler.close()
+        await self.crowd.stop()
 
     def check(self) -> None:
         """Raises `AdminOff`."""

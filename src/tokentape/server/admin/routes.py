@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from tokentape.server.admin import overview, runs, streams
+from tokentape.server.admin import crowd, frames, overview, runs, streams
 
-OPERATIONS: Final = (*overview.OPERATIONS, *runs.OPERATIONS, *streams.OPERATIONS)
+OPERATIONS: Final = (*overview.OPERATIONS, *runs.OPERATIONS, *frames.OPERATIONS, *streams.OPERATIONS, *crowd.OPERATIONS)
