@@ -64,6 +64,13 @@ const ofDay = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-dig
 /** The time of day on this machine, from Unix milliseconds. */
 export const hour = (ms: number): string => ofDay.format(ms);
 
+/** Short: the time of a moment of today, the day of an older one. */
+export function lately(ms: number | null | undefined, now = Date.now()): string {
+  const [text, today] = [moment(ms), moment(now)];
+  if (ms == null) return text;
+  return text.slice(0, 10) === today.slice(0, 10) ? text.slice(11) : text.slice(0, 16);
+}
+
 /** The time on this machine, from Unix milliseconds. */
 export function moment(ms: number | null | undefined): string {
   return ms == null ? DASH : day.format(ms).replace(",", "");

@@ -18,8 +18,8 @@ interface EventsProps {
   events: readonly Line[];
   /** So many of them have been played. */
   played?: number;
-  /** Whether the list goes to what was played, or came, last. */
-  moving: boolean;
+  /** Whether the list goes to what was played, or came, last; without it, there is nothing to follow. */
+  moving?: boolean;
   /** Times are told from here on; without it, by the clock. */
   begin?: number;
   selected?: string | undefined;
@@ -47,9 +47,11 @@ export function Events({ events, played = events.length, moving, begin, selected
         <span className="quiet small number">{count(events.length)}</span>
         <span className="grow" />
         {actions}
-        <button type="button" className="small" aria-pressed={follow} onClick={() => setFollow(!follow)} title="Go where the newest, or the playhead, is">
-          Follow
-        </button>
+        {moving !== undefined && (
+          <button type="button" aria-pressed={follow} onClick={() => setFollow(!follow)} title="Go where the newest, or the playhead, is">
+            Follow
+          </button>
+        )}
       </header>
       <div
         ref={box}

@@ -39,7 +39,9 @@ export function Inspector({ stream, cursor, onMove, onClose }: InspectorProps) {
       aria-label={`Event ${cursor}`}
       tabIndex={-1}
       onKeyDown={(event) => {
+        const by = { ArrowDown: 1, ArrowUp: -1 }[event.key] as 1 | -1 | undefined;
         if (event.key === "Escape") onClose();
+        else if (by && event.target === event.currentTarget) onMove(by);
         event.stopPropagation();
       }}
     >

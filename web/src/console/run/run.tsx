@@ -2,7 +2,7 @@
 
 import { useState, useSyncExternalStore } from "react";
 import { admin, type RunDetail } from "../api.ts";
-import { count, duration, millis, moment, rate } from "../format.ts";
+import { count, duration, lately, millis, rate } from "../format.ts";
 import { Events } from "../parts/events.tsx";
 import { Inspector } from "../parts/inspector.tsx";
 import { Watchers } from "../parts/watchers.tsx";
@@ -66,8 +66,8 @@ export function Run({ id, query }: { id: string; query: Route["query"] }) {
       <Notices recording={recording} run={data} />
       <Timeline recording={recording} />
       <div className="halves">
-        <Text recording={recording} />
         <RunEvents recording={recording} selected={query.event} />
+        <Text recording={recording} />
       </div>
       <div className="halves wide">
         <Watchers stream={stream} {...(stream !== `runs/${id}` && { run: id })} />
@@ -95,7 +95,7 @@ export function Run({ id, query }: { id: string; query: Route["query"] }) {
 function Summary({ run }: { run: RunDetail | undefined }) {
   const facts: [string, string][] = [
     ["Model", run ? [...new Set([run.model, run.provider])].filter(Boolean).join(" at ") : "–"],
-    ["Began", moment(run && run.created_at * 1000)],
+    ["Began", lately(run && run.created_at * 1000)],
     [run?.state === "done" ? "Took" : "Age", duration(run?.age)],
     ["Tokens", count(run?.tokens)],
     ["Tokens/s", rate(run?.rate)],

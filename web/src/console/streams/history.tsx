@@ -26,7 +26,6 @@ export function History({ name, query }: { name: string; query: Route["query"] }
       <Events
         title="History"
         events={events}
-        moving={false}
         selected={query.event}
         onSelect={(event) => setQuery({ event })}
         empty={error ? error.message : data ? "Nothing is on this page." : "Loading…"}

@@ -2,7 +2,7 @@
 
 import { useEffect } from "react";
 import { admin, type StreamInfo } from "../api.ts";
-import { bytes, count, moment } from "../format.ts";
+import { bytes, count, lately } from "../format.ts";
 import { Watchers } from "../parts/watchers.tsx";
 import { usePoll } from "../poll.ts";
 import { type Route, routeTo, setQuery } from "../route.ts";
@@ -76,8 +76,8 @@ function Summary({ stream }: { stream: StreamInfo | undefined }) {
     ["Head", stream?.cursor ?? "–"],
     ["Events kept", stream ? count(stream.last && stream.last - stream.first + 1) : "–"],
     ["Size", bytes(stream?.bytes)],
-    ["Made", moment(stream && (stream.created_at || null))],
-    ["Newest event", moment(stream && (stream.appended_at || null))],
+    ["Made", lately(stream && (stream.created_at || null))],
+    ["Newest event", lately(stream && (stream.appended_at || null))],
     ["Watchers", count(stream?.watchers)],
   ];
   return (
