@@ -59,11 +59,14 @@ async def _event(call: Call[EventQuery, None], admin: Admin) -> Response:
     stream = place.stream
     if not cursor.offset:
         raise NotFound("There is no event at offset 0: it is the position before the first one.")
-    page = await services.store.read(stream, cursor.offset - 1, max_records=1)
-    if page.epoch != cursor.epoch:
+    info = await services.store.info(stream)
+    if info.epoch != cursor.epoch:
         raise CursorGone(f"{stream!r} was made anew since: it has another epoch.", reason="epoch")
-    if not page.records or page.records[0][0] != cursor.offset:
-        raise NotFound(f"There is no event at {cursor} on {stream!r}: it goes up to {page.last}.")
+    if cursor.offset > info.last:
+        raise NotFound(f"There is no event at {cursor} on {stream!r}: it goes up to {info.last}.")
+    page = await services.store.read(stream, cursor.offset - 1, max_records=1)
+    if page.epoch != cursor.epoch or not page.records:
+        raise CursorGone(f"{stream!r} was made anew in this moment.", reason="epoch")
     record = page.records[0][1]
     try:
         event = decode_event(record)

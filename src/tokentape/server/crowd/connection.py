@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
+import re
 from collections.abc import Callable
 from typing import Final, Protocol, cast
 from urllib.parse import quote
@@ -19,6 +20,17 @@ MAX_HEAD: Final = 65_536
 _MASK: Final = bytes(4)
 """What a client sends has to be masked (RFC 6455 §5.3); where nobody has to be protected from it, any mask will do."""
 _GOOD: Final = frozenset({b"200", b"101"})
+
+
+_LENGTH: Final = re.compile(rb"(?i)\r\ncontent-length: *([0-9]{1,9})")
+
+
+class _Problem(msgspec.Struct):
+    code: str
+    detail: str
+
+
+_problems: Final = msgspec.json.Decoder(_Problem)
 
 
 class Watching(Protocol):
@@ -81,9 +93,10 @@ class Connection(asyncio.Protocol):
             return
         status = head[9:12]
         if status not in _GOOD:
-            line = head.partition(b"\r\n")[0].decode(errors="replace")
-            self._watching.refused(f"{line[:80]} {rest.decode(errors='replace')[:200]}".strip(), over=status == b"204")
-            self.cut()
+            length = _LENGTH.search(head)
+            if length is None or len(rest) >= min(int(length[1]), MAX_HEAD):
+                self._watching.refused(_refusal(head, rest), over=status == b"204")
+                self.cut()
             return
         self._head = None
         self._write(self._next)
@@ -98,6 +111,15 @@ class Connection(asyncio.Protocol):
         """Ends it."""
         if self._transport is not None:
             self._transport.abort()
+
+
+def _refusal(head: bytes, body: bytes) -> str:
+    """What the server said instead: the code and the words of its problem document, if it is one."""
+    try:
+        told = _problems.decode(body)
+    except msgspec.MsgspecError:
+        return head.partition(b"\r\n")[0].decode(errors="replace")
+    return f"{told.code}: {told.detail}"
 
 
 def client_frame(first: int, payload: bytes) -> bytes:

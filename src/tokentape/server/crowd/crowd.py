@@ -314,7 +314,7 @@ class Crowd:
         longest = self._longest if self._delays.count else None
         return Report(
             state=self._state,
-            connected=sum(watcher.live for watcher in self._watchers),
+            connected=sum(watcher.live for watcher in self._watchers) if self._state != "ended" else 0,
             received=self._received,
             lost=self._lost,
             repeated=self._repeated,
