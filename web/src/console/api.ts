@@ -143,9 +143,10 @@ export interface WatcherRow {
   run: string | null;
 }
 
+/** `event` is null, and `frames` empty, where a stream is not one of events; `at` where it has none. */
 export interface Inspected {
   cursor: string;
-  at: number;
+  at: number | null;
   bytes: number;
   event: unknown;
   record: string;

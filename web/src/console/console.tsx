@@ -1,6 +1,6 @@
 /** The console: which screen is shown, and what is said when there is nothing to show. */
 
-import { Suspense, useEffect, useSyncExternalStore, type ReactNode } from "react";
+import { useEffect, useRef, useSyncExternalStore, type ReactNode } from "react";
 import { health } from "./health.ts";
 import { Away } from "./parts/away.tsx";
 import { Overview } from "./overview/overview.tsx";
@@ -26,9 +26,14 @@ export function Console() {
   const { state } = useSyncExternalStore(health.subscribe, health.get);
   const here = PARENTS[route.screen] ?? route.screen;
   const title = titleOf(route);
+  const shown = useRef(title);
   useEffect(() => {
     document.title = `${title} · Console · tokentape`;
+    if (shown.current === title) return;
+    shown.current = title;
+    // As after a page was loaded: from the top, for the eyes and for the keyboard.
     scrollTo(0, 0);
+    document.getElementById("content")?.focus({ preventScroll: true });
   }, [title]);
   return (
     <div className="console">
@@ -41,9 +46,7 @@ export function Console() {
       </nav>
       <Away />
       {state !== "off" && state !== "key" && (
-        <Suspense fallback={<p className="waiting quiet">Loading…</p>}>
-          <Screen key={`${route.screen}/${route.name}`} route={route} />
-        </Suspense>
+        <Screen key={`${route.screen}/${route.name}`} route={route} />
       )}
     </div>
   );

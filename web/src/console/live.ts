@@ -31,35 +31,25 @@ const { get, set, subscribe } = createStore<Live>({ samples: [], flowing: false 
 
 export const live = { get, subscribe };
 
-let attempt: AbortController | undefined;
-let leaveHealth: (() => void) | undefined;
+let attempt = new AbortController();
 
 function begin(): void {
-  leaveHealth = health.subscribe(() => {
-    if (!attempt && health.get().state === "unknown") void keep();
-  });
-  void keep();
+  attempt = new AbortController();
+  void keep(attempt.signal);
 }
 
 function stop(): void {
-  leaveHealth?.();
-  attempt?.abort();
-  attempt = undefined;
+  attempt.abort();
 }
 
-async function keep(): Promise<void> {
-  const mine = (attempt = new AbortController());
-  const { signal } = mine;
+async function keep(signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     await read(signal).catch((error: unknown) => {
       if (error instanceof TokentapeError && !signal.aborted) health.failed(error);
     });
     if (get().flowing) set({ ...get(), flowing: false });
-    const { state } = health.get();
-    if (state === "off" || state === "key") break;
     await new Promise((resolve) => setTimeout(resolve, PAUSE));
   }
-  if (attempt === mine) attempt = undefined;
 }
 
 async function read(over: AbortSignal): Promise<void> {

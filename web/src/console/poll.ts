@@ -1,7 +1,6 @@
 /** Asks again and again while somebody looks: one request at a time, none while the page is hidden or left. */
 
 import { useEffect, useMemo, useState, useSyncExternalStore } from "react";
-import { health } from "./health.ts";
 import { createStore } from "./store.ts";
 
 export interface Polled<T> {
@@ -18,31 +17,25 @@ export interface Poll<T> {
   refresh(): void;
 }
 
-export function createPoll<T>(fetcher: (signal: AbortSignal) => Promise<T>, interval: number): Poll<T> {
+/** `until` says that an answer is the last one: nothing changes any more. */
+export function createPoll<T>(fetcher: (signal: AbortSignal) => Promise<T>, interval: number, until?: (data: T) => boolean): Poll<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   let request: AbortController | undefined;
-  let leaveHealth: (() => void) | undefined;
-
   const { get, set, subscribe } = createStore<Polled<T>>({}, begin, end);
 
   function begin(): void {
     document.addEventListener("visibilitychange", turn);
-    // Who asked for a key and got none, or found the API off, tries again when told to, not every second.
-    leaveHealth = health.subscribe(() => health.get().state === "unknown" && turn());
     turn();
   }
 
   function end(): void {
     document.removeEventListener("visibilitychange", turn);
-    leaveHealth?.();
     halt();
   }
 
   function halt(): void {
     clearTimeout(timer);
-    timer = undefined;
     request?.abort();
-    request = undefined;
   }
 
   function turn(): void {
@@ -58,24 +51,25 @@ export function createPoll<T>(fetcher: (signal: AbortSignal) => Promise<T>, inte
     );
     if (mine.signal.aborted) return;
     set(answer);
-    const { state } = health.get();
-    if (state !== "off" && state !== "key" && interval > 0) timer = setTimeout(() => void look(), interval);
+    const isLast = !answer.error && answer.data !== undefined && until?.(answer.data);
+    if (interval > 0 && !isLast) timer = setTimeout(() => void look(), interval);
   }
 
   return { get, subscribe, refresh: turn };
 }
 
-const NOTHING = {};
-const SILENT: Poll<never> = { get: () => NOTHING, subscribe: () => () => {}, refresh() {} };
-
 /**
  * What `fetcher` answers, asked every `interval` milliseconds (0: once); anew when `key` changes, until when the answer
- * to the last key stays. A component that shows another thing is another component: give it a `key` of its own. Null
- * asks nothing.
+ * to the last key stays. A component that shows another thing is another component: give it a `key` of its own.
  */
-export function usePoll<T>(key: string | null, fetcher: (signal: AbortSignal) => Promise<T>, interval: number): Polled<T> & { refresh(): void } {
-  // The key stands for all that the fetcher depends on.
-  const poll = useMemo(() => (key === null ? SILENT : createPoll(fetcher, interval)), [key, interval]);
+export function usePoll<T>(
+  key: string,
+  fetcher: (signal: AbortSignal) => Promise<T>,
+  interval: number,
+  until?: (data: T) => boolean,
+): Polled<T> & { refresh(): void } {
+  // The key stands for all that the functions depend on.
+  const poll = useMemo(() => createPoll(fetcher, interval, until), [key, interval]);
   const state: Polled<T> = useSyncExternalStore(poll.subscribe, poll.get);
   const [last, setLast] = useState<T>();
   if (state.data !== undefined && state.data !== last) setLast(state.data);

@@ -36,7 +36,7 @@ export function Inspector({ stream, cursor, onMove, onClose }: InspectorProps) {
       ref={panel}
       className="inspector card"
       role="dialog"
-      aria-label={`Event ${cursor}`}
+      aria-label="Event"
       tabIndex={-1}
       onKeyDown={(event) => {
         const by = { ArrowDown: 1, ArrowUp: -1 }[event.key] as 1 | -1 | undefined;
@@ -68,7 +68,8 @@ export function Inspector({ stream, cursor, onMove, onClose }: InspectorProps) {
       ) : (
         <div className="parts" data-cursor={data.cursor}>
           <p className="quiet small number">
-            {moment(data.at < 1e11 ? data.at * 1000 : data.at)} · {bytes(data.bytes)} in the record
+            {data.at !== null && `${moment(data.at * 1000)} · `}
+            {bytes(data.bytes)} in the record
           </p>
           <h3>Decoded</h3>
           <pre tabIndex={0} data-part="decoded">

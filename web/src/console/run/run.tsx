@@ -1,6 +1,6 @@
 /** One run: its tape, played from any moment, and all that is known of it. */
 
-import { useState, useSyncExternalStore } from "react";
+import { useEffect, useState, useSyncExternalStore } from "react";
 import { admin, type RunDetail } from "../api.ts";
 import { count, duration, lately, millis, rate } from "../format.ts";
 import { Events } from "../parts/events.tsx";
@@ -18,14 +18,23 @@ import { useCount, usePlayhead, useRecorded, useRecording } from "./use-recordin
 
 /** Milliseconds between two looks: the server reads the whole record for each. */
 const LIVE = 3000;
-const OWN_KEYS = "input, select, textarea, button, summary, [role=listbox]";
+/** Where keys have a meaning of their own. */
+const OWN_KEYS = "input, select, textarea, button, a, summary, dialog, .scrolling, .grid-table, [role=dialog]";
 
 export function Run({ id, query }: { id: string; query: Route["query"] }) {
   const recording = useRecording(id);
   const ended = useSyncExternalStore(recording.recorded.subscribe, () => recording.recorded.get().tape.ended);
-  const { data, error, refresh } = usePoll(`${id} ${ended}`, (signal) => admin.run(id, signal), ended ? 0 : LIVE);
+  const { data, error, refresh } = usePoll(`${id} ${ended}`, (signal) => admin.run(id, signal), LIVE, ({ state }) => state === "done");
   const [stopping, setStopping] = useState(false);
   const stream = data?.stream ?? `runs/${id}`;
+  useEffect(() => {
+    function press(event: KeyboardEvent): void {
+      if (event.target instanceof Element && event.target.closest(OWN_KEYS)) return;
+      if (timelineKey(event, recording)) event.preventDefault();
+    }
+    document.addEventListener("keydown", press);
+    return () => document.removeEventListener("keydown", press);
+  }, [recording]);
 
   if (error && !data) {
     return (
@@ -40,14 +49,7 @@ export function Run({ id, query }: { id: string; query: Route["query"] }) {
     );
   }
   return (
-    <div
-      className="run-page"
-      onKeyDown={(event) => {
-        const { target } = event;
-        if (target instanceof Element && target.closest(OWN_KEYS) && !(target instanceof HTMLElement && target.role === "slider")) return;
-        if (timelineKey(event, recording)) event.preventDefault();
-      }}
-    >
+    <div className="run-page">
       <header className="title">
         <h1 className="mono">{id}</h1>
         {data && (

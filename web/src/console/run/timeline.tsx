@@ -1,6 +1,6 @@
 /** The scrubber: the whole run from left to right, where the playhead is, and what there is to look for. */
 
-import { useMemo, useRef, type KeyboardEvent, type PointerEvent } from "react";
+import { useMemo, useRef, type PointerEvent } from "react";
 import { clock, count } from "../format.ts";
 import { PlaySign } from "../parts/pause.tsx";
 import { moved, SPEEDS, stepped, toggled } from "./playhead.ts";
