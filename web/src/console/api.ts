@@ -189,8 +189,8 @@ export const admin = {
   runs: (query: { state: RunScope; q?: string | undefined }, signal?: Signal) =>
     get<{ total: number; runs: RunRow[] }>("runs", signal, { ...query, limit: MOST }),
   run: (id: string, signal?: Signal) => get<RunDetail>(`runs/${encodeURIComponent(id)}`, signal),
-  stop: (ids: readonly string[], reason: string | undefined) =>
-    ask<Stopped>("POST", "v1/admin/runs/stop", { body: { ids, ...(reason && { reason }) } }),
+  stop: (ids: readonly string[], reason: string) =>
+    ask<Stopped>("POST", "v1/admin/runs/stop", { body: { ids, reason } }),
   streams: (query: { q?: string | undefined }, signal?: Signal) =>
     get<{ total: number; streams: StreamRow[] }>("streams", signal, { ...query, limit: MOST }),
   stream: (stream: string, signal?: Signal) => ask<StreamInfo>("GET", `v1/streams/${pathOf(stream)}`, { signal }),

@@ -4,6 +4,9 @@ import { useEffect, useRef, useState } from "react";
 import { admin, type Stopped } from "../api.ts";
 import { count } from "../format.ts";
 
+/** What a run is told when nothing else is said. */
+const REASON = "stopped from the console";
+
 const OUTCOMES = [
   { key: "stopped", label: "stopped", state: "stopped" },
   { key: "ended", label: "had ended", state: "ok" },
@@ -21,7 +24,7 @@ export function StopDialog({ ids, onClose }: { ids: readonly string[]; onClose: 
     setBusy(true);
     setError(undefined);
     try {
-      setResult(await admin.stop(ids, reason.trim() || undefined));
+      setResult(await admin.stop(ids, reason.trim() || REASON));
     } catch (failure) {
       setError((failure as Error).message);
     }
@@ -44,7 +47,7 @@ export function StopDialog({ ids, onClose }: { ids: readonly string[]; onClose: 
           </p>
           <label>
             Reason
-            <input name="reason" maxLength={200} placeholder="stopped from the console" autoFocus autoComplete="off" />
+            <input name="reason" maxLength={200} placeholder={REASON} autoFocus autoComplete="off" />
           </label>
           {error && (
             <p role="alert" data-hue="bad" className="said">
