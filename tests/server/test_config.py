@@ -135,7 +135,7 @@ def test_where_the_admin_api_is_on(settings, loopback, on):
 
 def test_how_large_a_crowd_may_be():
     assert load_config(None, {"TOKENTAPE_ADMIN_MAX_CROWD": "0"}, {}).admin.max_crowd == 0
-    with pytest.raises(SetupError, match=r"`admin.max_crowd`.*from 0 to 10000"):
+    with pytest.raises(SetupError, match="max_crowd is from 0 to 10000"):
         load_config(b"[admin]\nmax_crowd = 10001", {}, {})
     with pytest.raises(SetupError, match="admin.enabled"):
         load_config(b"[admin]\nenabled = true", {}, {})
