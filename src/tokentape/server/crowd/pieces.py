@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from tokentape.core.cursor import Cursor
-from tokentape.core.errors import ProtocolError
+from tokentape.core.errors import InvalidCursor, ProtocolError
 
 MAX_REST: Final = 2_097_152
 """Bytes of a chunk, a block or a frame that has not come whole; no event is that large."""
@@ -134,7 +134,7 @@ class Reading:
         draft = _Draft()
         try:
             self._rest = self._read(self._rest + data, draft)
-        except (ValueError, IndexError, msgspec.MsgspecError) as error:
+        except (ValueError, msgspec.MsgspecError, InvalidCursor) as error:
             raise ProtocolError(f"The server sent what is not its protocol: {error}") from None
         if len(self._rest) + len(self._text) > MAX_REST:
             raise ProtocolError(f"An event is larger than {MAX_REST} bytes.")
