@@ -34,12 +34,21 @@ export const live = { get, subscribe };
 let attempt = new AbortController();
 
 function begin(): void {
-  attempt = new AbortController();
-  void keep(attempt.signal);
+  document.addEventListener("visibilitychange", turn);
+  turn();
 }
 
 function stop(): void {
+  document.removeEventListener("visibilitychange", turn);
   attempt.abort();
+}
+
+// A page that nobody looks at holds no connection; what it missed is there when somebody does.
+function turn(): void {
+  attempt.abort();
+  if (document.visibilityState !== "visible") return;
+  attempt = new AbortController();
+  void keep(attempt.signal);
 }
 
 async function keep(signal: AbortSignal): Promise<void> {
@@ -47,6 +56,7 @@ async function keep(signal: AbortSignal): Promise<void> {
     await read(signal).catch((error: unknown) => {
       if (error instanceof TokentapeError && !signal.aborted) health.failed(error);
     });
+    if (signal.aborted) return;
     if (get().flowing) set({ ...get(), flowing: false });
     await new Promise((resolve) => setTimeout(resolve, PAUSE));
   }
@@ -59,6 +69,7 @@ async function read(over: AbortSignal): Promise<void> {
   try {
     const response = await open(signal);
     const { samples } = await admin.metrics(signal);
+    signal.throwIfAborted();
     set({ samples: join(get().samples, samples, KEPT), flowing: true });
     const lines = createLines();
     const decoder = new TextDecoder();

@@ -4,6 +4,7 @@ import { useState, useSyncExternalStore, type ReactNode } from "react";
 import { admin, type Overview as Values } from "../api.ts";
 import { bytes, count, duration, moment, rate, short } from "../format.ts";
 import { live } from "../live.ts";
+import { Failure } from "../parts/failure.tsx";
 import { usePoll } from "../poll.ts";
 import { routeTo } from "../route.ts";
 import { Chart } from "./chart.tsx";
@@ -12,7 +13,7 @@ import { CHARTS } from "./charts.ts";
 const SPANS = [60, 300, 600] as const;
 
 export function Overview() {
-  const { data } = usePoll("overview", admin.overview, 2000);
+  const { data, error } = usePoll("overview", admin.overview, 2000);
   const { samples, flowing } = useSyncExternalStore(live.subscribe, live.get);
   const [span, setSpan] = useState<number>(SPANS[1]);
   const latest = samples.at(-1) ?? data?.sample;
@@ -35,6 +36,7 @@ export function Overview() {
           </p>
         )}
       </header>
+      <Failure error={error} data={data} />
       <dl className="tiles" aria-busy={!data}>
         <Tile name="Tokens per second" value={rate(latest?.tokens)} note={data && `${short(data.totals.tokens)} since it started`} />
         <Tile

@@ -58,6 +58,7 @@ export function Events({ events, played = events.length, moving, begin, selected
         className="scrolling event-list"
         role="listbox"
         aria-label={title}
+        aria-activedescendant={selected === undefined ? undefined : `event-${selected}`}
         tabIndex={0}
         onWheel={({ deltaY }) => deltaY < 0 && setFollow(false)}
         onKeyDown={(event) => {
@@ -78,6 +79,7 @@ export function Events({ events, played = events.length, moving, begin, selected
             return (
               <div
                 key={key}
+                id={cursor && `event-${cursor}`}
                 role="option"
                 aria-selected={cursor !== undefined && cursor === selected}
                 aria-posinset={index + 1}

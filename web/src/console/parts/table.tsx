@@ -111,7 +111,7 @@ export function Table<T>({ label, columns, rows, rowKey, order, onOrder, selecte
                 key={key}
                 role="row"
                 aria-rowindex={index + 2}
-                aria-selected={onSelect ? isSelected : undefined}
+                data-selected={isSelected}
                 className="row"
                 data-key={name}
                 style={{ ...(narrow ? undefined : grid), height: size, transform: `translateY(${start}px)` }}

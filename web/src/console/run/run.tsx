@@ -4,6 +4,7 @@ import { useEffect, useState, useSyncExternalStore } from "react";
 import { admin, type RunDetail } from "../api.ts";
 import { count, duration, lately, millis, rate } from "../format.ts";
 import { Events } from "../parts/events.tsx";
+import { Failure, isMissing, Missing } from "../parts/failure.tsx";
 import { Inspector } from "../parts/inspector.tsx";
 import { Watchers } from "../parts/watchers.tsx";
 import { usePoll } from "../poll.ts";
@@ -36,18 +37,7 @@ export function Run({ id, query }: { id: string; query: Route["query"] }) {
     return () => document.removeEventListener("keydown", press);
   }, [recording]);
 
-  if (error && !data) {
-    return (
-      <section className="empty card" role="alert">
-        <h1>There is no such run</h1>
-        <p className="mono">{id}</p>
-        <p className="quiet">{error.message}</p>
-        <a className="button" href={routeTo("runs")}>
-          To the runs
-        </a>
-      </section>
-    );
-  }
+  if (isMissing(error) && !data) return <Missing what="run" name={id} error={error} />;
   return (
     <div className="run-page">
       <header className="title">
@@ -64,6 +54,7 @@ export function Run({ id, query }: { id: string; query: Route["query"] }) {
           </button>
         )}
       </header>
+      <Failure error={error} data={data} />
       <Summary run={data} />
       <Notices recording={recording} run={data} />
       <Timeline recording={recording} />

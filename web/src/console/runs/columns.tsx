@@ -54,6 +54,7 @@ export const COLUMNS: readonly Column<RunRow>[] = [
     label: "Began",
     width: "88px",
     number: true,
+    card: "none",
     value: ({ created_at }) => created_at,
     cell: ({ created_at }) => <time title={moment(created_at * 1000)}>{hour(created_at * 1000)}</time>,
   },

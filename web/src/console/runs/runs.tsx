@@ -3,6 +3,7 @@
 import { useMemo, useRef, useState } from "react";
 import { admin, MOST } from "../api.ts";
 import { count } from "../format.ts";
+import { Failure } from "../parts/failure.tsx";
 import { PauseButton, usePause } from "../parts/pause.tsx";
 import { SearchField } from "../parts/search-field.tsx";
 import { type Column, Table } from "../parts/table.tsx";
@@ -64,7 +65,7 @@ export function Runs({ query }: { query: Route["query"] }) {
           {chosen.length ? `Stop ${count(chosen.length)}…` : "Stop…"}
         </button>
       </div>
-      {error && !data ? <p className="notice" data-hue="bad" role="alert">{error.message}</p> : null}
+      <Failure error={error} data={data} />
       <Table
         label="Runs"
         columns={COLUMNS}

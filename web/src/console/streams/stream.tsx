@@ -3,6 +3,7 @@
 import { useEffect } from "react";
 import { admin, type StreamInfo } from "../api.ts";
 import { bytes, count, lately } from "../format.ts";
+import { Failure, isMissing, Missing } from "../parts/failure.tsx";
 import { Watchers } from "../parts/watchers.tsx";
 import { usePoll } from "../poll.ts";
 import { type Route, routeTo, setQuery } from "../route.ts";
@@ -22,18 +23,7 @@ export function Stream({ name, query }: { name: string; query: Route["query"] })
     if (isRun) location.replace(routeTo(`runs/${name.slice(5)}`));
   }, [isRun, name]);
   if (isRun) return null;
-  if (error && !data) {
-    return (
-      <section className="empty card" role="alert">
-        <h1>There is no such stream</h1>
-        <p className="mono">{name}</p>
-        <p className="quiet">{error.message}</p>
-        <a className="button" href={routeTo("streams")}>
-          To the streams
-        </a>
-      </section>
-    );
-  }
+  if (isMissing(error) && !data) return <Missing what="stream" name={name} error={error} />;
   const view = query.view === "history" ? "history" : "live";
   const isChannel = data?.kind === "channel";
   return (
@@ -46,6 +36,7 @@ export function Stream({ name, query }: { name: string; query: Route["query"] })
           </span>
         )}
       </header>
+      <Failure error={error} data={data} />
       <Summary stream={data} />
       <div className="bar">
         <div className="segments" role="group" aria-label="Events">

@@ -3,6 +3,7 @@
 import { useMemo } from "react";
 import { admin, MOST, type StreamRow } from "../api.ts";
 import { bytes, count, duration } from "../format.ts";
+import { Failure } from "../parts/failure.tsx";
 import { PauseButton, usePause } from "../parts/pause.tsx";
 import { SearchField } from "../parts/search-field.tsx";
 import { type Column, Table } from "../parts/table.tsx";
@@ -56,7 +57,7 @@ export function streamHref(stream: string): string {
 export function Streams({ query }: { query: Route["query"] }) {
   const text = query.q ?? "";
   const asked = useSettled(text.trim(), 200);
-  const { data } = usePoll(asked, (signal) => admin.streams({ q: asked || undefined }, signal), 1500);
+  const { data, error } = usePoll(asked, (signal) => admin.streams({ q: asked || undefined }, signal), 1500);
   const { shown, paused, toggle, news } = usePause(data);
   const order = parseOrder(query.sort, SORTABLE, MOST_WATCHED);
   const column = COLUMNS.find((entry) => entry.key === order.column)!;
@@ -77,6 +78,7 @@ export function Streams({ query }: { query: Route["query"] }) {
         <span className="grow" />
         <PauseButton paused={paused} toggle={toggle} news={news} />
       </div>
+      <Failure error={error} data={data} />
       <Table
         label="Streams"
         columns={COLUMNS}
