@@ -18,7 +18,7 @@ interface InspectorProps {
 export function Inspector({ stream, cursor, onMove, onClose }: InspectorProps) {
   const { data, error } = usePoll(`${stream} ${cursor}`, (signal) => admin.event(stream, cursor, signal), 0);
   const panel = useRef<HTMLElement>(null);
-  const [format, setFormat] = useState(() => sessionStorage.getItem(KEPT_FORMAT) ?? "tokentape");
+  const [format, setFormat] = useState(() => sessionStorage.getItem(KEPT_FORMAT) ?? "native");
 
   useEffect(() => {
     const before = document.activeElement;
@@ -71,38 +71,46 @@ export function Inspector({ stream, cursor, onMove, onClose }: InspectorProps) {
             {data.at !== null && `${moment(data.at * 1000)} · `}
             {bytes(data.bytes)} in the record
           </p>
-          <h3>Decoded</h3>
-          <pre tabIndex={0} data-part="decoded">
-            {JSON.stringify(data.event, null, 2)}
-          </pre>
+          {data.event != null && (
+            <>
+              <h3>Decoded</h3>
+              <pre tabIndex={0} data-part="decoded">
+                {JSON.stringify(data.event, null, 2)}
+              </pre>
+            </>
+          )}
           <h3>Record</h3>
           <pre tabIndex={0} className="wrap" data-part="record">
             {data.record}
           </pre>
-          <h3>
-            <label htmlFor="format">On the wire as</label>
-            <select
-              id="format"
-              value={chosen}
-              onChange={({ currentTarget: { value } }) => {
-                setFormat(value);
-                sessionStorage.setItem(KEPT_FORMAT, value);
-              }}
-            >
-              {formats.map((name) => (
-                <option key={name} value={name}>
-                  {data.frames[name] === null ? `${name} (nothing)` : name}
-                </option>
-              ))}
-            </select>
-            {frame != null && <span className="quiet small number">{count(new TextEncoder().encode(frame).length)} bytes</span>}
-          </h3>
-          {frame == null ? (
-            <p className="quiet small">This format has nothing to say here.</p>
-          ) : (
-            <pre tabIndex={0} className="wrap" data-part="frame">
-              {frame}
-            </pre>
+          {formats.length > 0 && (
+            <>
+              <h3>
+                <label htmlFor="format">On the wire as</label>
+                <select
+                  id="format"
+                  value={chosen}
+                  onChange={({ currentTarget: { value } }) => {
+                    setFormat(value);
+                    sessionStorage.setItem(KEPT_FORMAT, value);
+                  }}
+                >
+                  {formats.map((name) => (
+                    <option key={name} value={name}>
+                      {data.frames[name] === null ? `${name} (nothing)` : name}
+                    </option>
+                  ))}
+                </select>
+                {frame != null && <span className="quiet small number">{count(new TextEncoder().encode(frame).length)} bytes</span>}
+              </h3>
+              {frame == null ? (
+                <p className="quiet small">This format has nothing to say here.</p>
+              ) : (
+                <pre tabIndex={0} className="wrap" data-part="frame">
+                  {frame}
+                </pre>
+              )}
+            </>
           )}
         </div>
       )}

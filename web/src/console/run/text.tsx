@@ -1,13 +1,15 @@
 /** What the run had said at the playhead: reasoning, text, tools. */
 
-import { useEffect, useRef } from "react";
+import { memo, useEffect, useRef } from "react";
 import { count } from "../format.ts";
+import { blocksOf } from "./blocks.ts";
 import type { Recording } from "./recording.ts";
 import type { Tool } from "./tape.ts";
 import { useCount, usePlayhead, useRecorded } from "./use-recording.ts";
 
-/** Characters that are put on the screen; of a longer text, the last ones. */
+/** Characters that are put on the screen; of a longer text, the last ones, from a place that seldom moves. */
 const SHOWN = 200_000;
+const STEP = 50_000;
 /** Pixels from the bottom within which the end is followed. */
 const NEAR = 60;
 
@@ -20,6 +22,7 @@ export function Text({ recording }: { recording: Recording }) {
   const text = tape.textAfter(shown);
   const reasoning = tape.reasoningAfter(shown);
   const tools = tape.tools.filter(({ index }) => index < shown);
+  const left = text.length > SHOWN ? Math.floor((text.length - SHOWN) / STEP) * STEP : 0;
   const moves = playing || (place === null && !tape.ended);
 
   useEffect(() => {
@@ -50,14 +53,20 @@ export function Text({ recording }: { recording: Recording }) {
             </p>
           </details>
         )}
-        {text.length > SHOWN && <p className="quiet small">The last {count(SHOWN)} characters:</p>}
-        <p data-part="text">{text.slice(-SHOWN)}</p>
+        {left > 0 && <p className="quiet small">Without the first {count(left)} characters:</p>}
+        <div data-part="text">
+          {blocksOf(text.slice(left)).map((block, number) => (
+            <Block key={number} text={block} />
+          ))}
+        </div>
         {tools.length > 0 && <Tools tools={tools} />}
         {!text && !reasoning && tools.length === 0 && <p className="quiet">Nothing yet.</p>}
       </div>
     </section>
   );
 }
+
+const Block = memo(({ text }: { text: string }) => <p>{text}</p>);
 
 function Tools({ tools }: { tools: readonly Tool[] }) {
   return (

@@ -10,6 +10,7 @@ import { type Route, routeTo, setQuery } from "../route.ts";
 import { History } from "./history.tsx";
 import { LiveEvents } from "./live-events.tsx";
 import { Presence } from "./presence.tsx";
+import { Records } from "./records.tsx";
 
 const VIEWS = [
   { view: "live", label: "Live" },
@@ -24,7 +25,6 @@ export function Stream({ name, query }: { name: string; query: Route["query"] })
   }, [isRun, name]);
   if (isRun) return null;
   if (isMissing(error) && !data) return <Missing what="stream" name={name} error={error} />;
-  const view = query.view === "history" ? "history" : "live";
   const isChannel = data?.kind === "channel";
   return (
     <>
@@ -38,6 +38,19 @@ export function Stream({ name, query }: { name: string; query: Route["query"] })
       </header>
       <Failure error={error} data={data} />
       <Summary stream={data} />
+      {data && !isChannel ? <Records stream={data} selected={query.event} /> : <ChannelEvents name={name} query={query} />}
+      <div className={isChannel ? "halves wide" : undefined}>
+        <Watchers stream={name} />
+        {isChannel && <Presence name={name} />}
+      </div>
+    </>
+  );
+}
+
+function ChannelEvents({ name, query }: { name: string; query: Route["query"] }) {
+  const view = query.view === "history" ? "history" : "live";
+  return (
+    <>
       <div className="bar">
         <div className="segments" role="group" aria-label="Events">
           {VIEWS.map((each) => (
@@ -53,10 +66,6 @@ export function Stream({ name, query }: { name: string; query: Route["query"] })
         </div>
       </div>
       {view === "live" ? <LiveEvents name={name} selected={query.event} /> : <History name={name} query={query} />}
-      <div className={isChannel ? "halves wide" : undefined}>
-        <Watchers stream={name} />
-        {isChannel && <Presence name={name} />}
-      </div>
     </>
   );
 }
