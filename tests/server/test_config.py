@@ -137,5 +137,5 @@ def test_how_large_a_crowd_may_be():
     assert load_config(None, {"TOKENTAPE_ADMIN_MAX_CROWD": "0"}, {}).admin.max_crowd == 0
     with pytest.raises(SetupError, match="max_crowd is from 0 to 10000"):
         load_config(b"[admin]\nmax_crowd = 10001", {}, {})
-    with pytest.raises(SetupError, match="admin.enabled"):
+    with pytest.raises(SetupError, match=r"admin\.enabled"):
         load_config(b"[admin]\nenabled = true", {}, {})
