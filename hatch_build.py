@@ -27,10 +27,10 @@ class PagesHook(BuildHookInterface[Any]):
         if not (root / "PKG-INFO").is_file():
             if shutil.which("npm") is None:
                 raise RuntimeError(
-                    "The pages of the server are built with npm, which is not on the path: install Node.js 20 or newer, "
-                    "or take the wheel or the source distribution of a release, which hold them."
+                    "The pages of the server are built with npm, which is not on the path: install Node.js, version 20 "
+                    "or newer, or take the wheel or the source distribution of a release, which hold them."
                 )
-            subprocess.run([root / "scripts" / "web"], check=True)
+            subprocess.run([root / "scripts" / "web"], check=True)  # noqa: S603  our own
         if not (root / BUILT / "index.html").is_file():
             raise RuntimeError(f"{BUILT} is not there: this tree is not whole.")
         build_data["artifacts"].append(f"/{BUILT}")
