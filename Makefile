@@ -38,7 +38,7 @@ check: format-check lint types layers spelling dependencies repository ## everyt
 
 .PHONY: typescript
 typescript: .venv/dev.stamp node-packages ## build, measure and test the TypeScript client in clients/typescript
-	@cd clients/typescript && PATH="$$(echo $(CURDIR)/tests/clients/node_modules/node-linux-*/bin):$$PATH" npm run --silent check
+	@PATH="$$(echo $(CURDIR)/tests/clients/node_modules/node-linux-*/bin):$$(scripts/nodejs)" npm run --prefix clients/typescript --silent check
 
 .PHONY: web
 web: ## build the pages of the server, in web/, into the Python package
@@ -69,7 +69,7 @@ lock: .venv/lock.stamp ## bring requirements/*.txt up to date with pyproject.tom
 	@$(compile) pyproject.toml --constraints requirements/dev.txt -o requirements/run.txt
 	@$(compile) requirements/build.in --constraints requirements/dev.txt -o requirements/build.txt
 	@$(compile) requirements/lock.in -o requirements/lock.txt
-	@for name in bench bench-litellm; do $(compile) requirements/$$name.in -o requirements/$$name.txt || exit; done
+	@for name in nodejs bench bench-litellm; do $(compile) requirements/$$name.in -o requirements/$$name.txt || exit; done
 
 .PHONY: package
 package: .venv/dev.stamp ## build the wheel and the source distribution into dist/
