@@ -27,9 +27,8 @@ demo: .venv/run.stamp ## start a server with the simulated model; make demo ARGS
 ##@ Develop
 
 .PHONY: test
-test: .venv/dev.stamp programs ## check, then run every test except the soak tests; ARGS go to pytest
-	@$(MAKE) --keep-going -j2 check
-	@$(MAKE) typescript
+test: ## check, then run every test except the soak tests; ARGS go to pytest
+	@$(MAKE) --keep-going -j2 $(whole-output) check typescript programs
 	@$(with-programs) $(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
 	@echo "Checks and tests passed."
 
@@ -82,7 +81,10 @@ help:
 	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
 	  /^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# The parts of `check`; `make -k -j2 check` runs all of them, two at a time.
+# The parts of `check`; `make -k -j2 check` runs all of them, two at a time. Packages for Node.js are installed beside
+# those for Python, and what each part says stays together, where this `make` can do that.
+
+whole-output = $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 .PHONY: format-check lint types layers spelling dependencies repository
 format-check: .venv/dev.stamp
@@ -106,18 +108,21 @@ with-programs = CHROMIUM="$$(scripts/program chromium $(CHROMIUM))" \
   REDIS_SERVER="$$(scripts/program redis-server $(REDIS_SERVER))"
 
 .PHONY: programs
-programs: .venv/dev.stamp
+programs: .venv/dev.stamp system-programs node-packages
+	@# Playwright's own Node.js needs a library that a small system may lack.
+	@$(BIN)/playwright --version >/dev/null 2>&1 || scripts/debian-install libatomic1
+
+# Debian installs for one at a time: first for the environment, then here, then for Node.js.
+.PHONY: system-programs
+system-programs: | .venv/folder
 	@scripts/program chromium $(CHROMIUM) >/dev/null
 	@scripts/program redis-server $(REDIS_SERVER) >/dev/null
 	@# Servers are in folders that not everybody has on the path.
 	@for name in nginx haproxy caddy; do PATH="$$PATH:/usr/local/sbin:/usr/sbin:/sbin" scripts/program $$name $$name >/dev/null || exit; done
-	@$(MAKE) node-packages
-	@# Playwright's own Node.js needs a library that a small system may lack.
-	@$(BIN)/playwright --version >/dev/null 2>&1 || scripts/debian-install libatomic1
 
 # A Node.js comes with those of the tests: what a system has may be too old.
 .PHONY: node-packages
-node-packages:
+node-packages: | system-programs
 	@scripts/node-packages tests/clients clients/typescript
 
 # The environment. It is made anew when it does not work here: the folder was copied or moved (an environment
