@@ -28,7 +28,7 @@ demo: .venv/run.stamp ## start a server with the simulated model; make demo ARGS
 
 .PHONY: test
 test: ## check, then run every test except the soak tests; ARGS go to pytest
-	@$(MAKE) --keep-going -j2 $(whole-output) check typescript programs
+	@$(MAKE) --keep-going -j2 $(whole-output) typescript check programs
 	@$(with-programs) $(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
 	@echo "Checks and tests passed."
 
