@@ -112,18 +112,24 @@ programs: .venv/dev.stamp system-programs node-packages
 	@# Playwright's own Node.js needs a library that a small system may lack.
 	@$(BIN)/playwright --version >/dev/null 2>&1 || scripts/debian-install libatomic1
 
-# Debian installs for one at a time: first for the environment, then here, then for Node.js.
-.PHONY: system-programs
-system-programs: | .venv/folder
+# Debian installs for one at a time: first for the environment, then npm, then what else the tests start.
+.PHONY: npm system-programs
+npm: | .venv/folder
+	@scripts/program npm npm >/dev/null
+system-programs: | npm
 	@scripts/program chromium $(CHROMIUM) >/dev/null
 	@scripts/program redis-server $(REDIS_SERVER) >/dev/null
 	@# Servers are in folders that not everybody has on the path.
 	@for name in nginx haproxy caddy; do PATH="$$PATH:/usr/local/sbin:/usr/sbin:/sbin" scripts/program $$name $$name >/dev/null || exit; done
 
 # A Node.js comes with those of the tests: what a system has may be too old.
-.PHONY: node-packages
-node-packages: | system-programs
-	@scripts/node-packages tests/clients clients/typescript
+NODE_FOLDERS := tests/clients clients/typescript
+node-folders := $(NODE_FOLDERS:%=node-packages/%)
+
+.PHONY: node-packages $(node-folders)
+node-packages: $(node-folders)
+$(node-folders): node-packages/%: | npm
+	@scripts/node-packages $*
 
 # The environment. It is made anew when it does not work here: the folder was copied or moved (an environment
 # points to its place), or the Python that it was made with is gone.
