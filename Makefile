@@ -28,7 +28,8 @@ demo: .venv/run.stamp ## start a server with the simulated model; make demo ARGS
 
 .PHONY: test
 test: ## check, then run every test except the soak tests; ARGS go to pytest
-	@$(MAKE) --keep-going -j2 $(whole-output) typescript check programs
+	@$(MAKE) --keep-going -j2 $(whole-output) typescript check programs || \
+	  { echo "Not tested: what failed before is above, in lines that begin with 'make' and have '***'." >&2; exit 1; }
 	@$(with-programs) $(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
 	@echo "Checks and tests passed."
 
