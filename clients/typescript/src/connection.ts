@@ -28,7 +28,14 @@ export interface Connection {
   /** Looks whether the connection still lives: the machine slept, or the network changed. */
   check(): void;
   /** A request over this very connection, where it can bear one. */
-  request?(op: string, fields: Record<string, unknown>): Promise<unknown>;
+  request?(op: string, fields: Record<string, unknown>): Promise<unknown> | undefined;
+}
+
+/** How views are opened over one transport. */
+export interface Opener {
+  /** Throws where there is no such transport, or the page may not use it. */
+  open(view: View): Connection;
+  close?(): void;
 }
 
 /** What transports need of their surroundings. */

@@ -1,9 +1,7 @@
 /** Which transport a view takes, and what `auto` has learnt of the network that it is in. */
 
-import type { Connection, Surroundings, Transport, View } from "./connection.ts";
-import { TokentapeError } from "./errors.ts";
-import { openSse } from "./sse-connection.ts";
-import { createSockets } from "./ws-connection.ts";
+import type { Connection, Opener, Surroundings, Transport, View } from "./connection.ts";
+import { TokentapeError, unreachable } from "./errors.ts";
 
 export interface Links {
   open(view: View): Connection;
@@ -22,10 +20,17 @@ export interface LinksOptions extends Omit<Surroundings, "works" | "blocked"> {
   memory?: Memory | undefined;
 }
 
+/** Each transport is a part of its own, and only the one that is in use is loaded. */
+const PARTS = {
+  ws: () => import("./ws-connection.ts"),
+  sse: () => import("./sse-connection.ts"),
+};
+
 export function createLinks(options: LinksOptions): Links {
   const { http, memory, WebSocket } = options;
   const auto = options.transport === "auto";
   const key = `tokentape ${options.url}`;
+  const openers: { [T in Transport]?: Promise<Opener> | undefined } = {};
   let current = options.transport as Transport;
   let strikes = 0;
   let proven = false;
@@ -56,29 +61,61 @@ export function createLinks(options: LinksOptions): Links {
     const response = await options.fetch(http.address("v1/models"), { signal: AbortSignal.timeout(5_000) }).catch(() => {});
     // What worked before may just have met the server as it came back, so it is given a second chance.
     if (!response || response.status >= 500 || transport !== current || ++strikes < (proven ? 2 : 1)) return;
-    current = current === "ws" ? "sse" : "ws";
+    use(current === "ws" ? "sse" : "ws");
+  }
+
+  function use(transport: Transport): void {
+    current = transport;
     strikes = 0;
     proven = false;
   }
 
   const surroundings: Surroundings = { ...options, works, blocked };
-  const sockets = createSockets(surroundings);
+
+  function load(): Promise<Opener> {
+    const transport = current;
+    return (openers[transport] ??= PARTS[transport]().then(
+      ({ createOpener }) => createOpener(surroundings),
+      (error: unknown) => {
+        openers[transport] = undefined;
+        throw unreachable(`The part of the client for ${transport} cannot be loaded.`, error);
+      },
+    ));
+  }
+
+  function open(view: View): Connection {
+    let connection: Connection | undefined;
+    let closed = false;
+    load().then(
+      (opener) => {
+        if (closed) return;
+        try {
+          connection = opener.open(view);
+        } catch {
+          // There is none, or the page may not open one.
+          if (auto) {
+            use("sse");
+            connection = open(view);
+          } else view.emit({ type: "refused", error: new TokentapeError("unsupported", "A WebSocket cannot be opened here.") });
+        }
+      },
+      (error: TokentapeError) => closed || view.emit({ type: "lost", error }),
+    );
+    return {
+      close() {
+        closed = true;
+        connection?.close();
+      },
+      check: () => connection?.check(),
+      request: (op, fields) => connection?.request?.(op, fields),
+    };
+  }
+
   return {
     transport: () => current,
-    open(view) {
-      try {
-        if (current === "ws") return sockets.open(view);
-      } catch {
-        // There is none, or the page may not open one.
-        if (!auto) {
-          const error = new TokentapeError("unsupported", "A WebSocket cannot be opened here.");
-          queueMicrotask(() => view.emit({ type: "refused", error }));
-          return { close() {}, check() {} };
-        }
-        current = "sse";
-      }
-      return openSse(surroundings, view);
+    open,
+    close() {
+      for (const opener of Object.values(openers)) opener?.then(({ close }) => close?.(), () => {});
     },
-    close: sockets.close,
   };
 }

@@ -22,7 +22,7 @@
 
 import { BACKOFF, type Backoff, delay } from "./backoff.ts";
 import { parseCursor } from "./cursor.ts";
-import { TokentapeError } from "./errors.ts";
+import { isObject, TokentapeError } from "./errors.ts";
 import type { From, TapeEvent } from "./events.ts";
 
 export type State = "idle" | "connecting" | "playing" | "waiting" | "ended" | "failed";
@@ -43,6 +43,23 @@ export type Signal =
   /** The server's answer would be the same the next time. */
   | { type: "refused"; error: TokentapeError }
   | { type: "waited" };
+
+/** The signal for an error answer: lost when the same request may do better later, else refused. */
+export function refusal(error: TokentapeError): Signal {
+  const again = error.retryable || error.status >= 500 || error.code === "internal_error";
+  return { type: again ? "lost" : "refused", error };
+}
+
+export const invalid = (): TokentapeError => new TokentapeError("invalid_event", "The server sent a record that is not an event.");
+
+/** The signal for what should be an event. */
+export function item(record: unknown, cursor: string | undefined, size: number): Signal {
+  if (!isObject(record) || typeof record.type !== "string") {
+    return { type: "lost", error: invalid() };
+  }
+  if (cursor !== undefined) record.cursor = cursor;
+  return { type: "item", event: record as unknown as TapeEvent, size };
+}
 
 /** What to do about it. */
 export type Action =

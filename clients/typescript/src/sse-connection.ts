@@ -1,12 +1,16 @@
 /** A view over HTTP: `GET …/events` as an event stream. */
 
-import { type Connection, createTimer, type Surroundings, type View } from "./connection.ts";
+import { type Connection, createTimer, type Opener, type Surroundings, type View } from "./connection.ts";
 import { TokentapeError, unreachable } from "./errors.ts";
 import { errorOf, pathOf } from "./http.ts";
-import type { Signal } from "./session.ts";
-import { createSseReading, refusal } from "./wire.ts";
+import { refusal, type Signal } from "./session.ts";
+import { createSseReading } from "./sse-wire.ts";
 
-export function openSse({ http, now, timeouts, works, blocked }: Surroundings, { stream, from, merge, emit }: View): Connection {
+export function createOpener(surroundings: Surroundings): Opener {
+  return { open: (view) => open(surroundings, view) };
+}
+
+function open({ http, now, timeouts, works, blocked }: Surroundings, { stream, from, merge, emit }: View): Connection {
   const abort = new AbortController();
   const timer = createTimer();
   let heard = now();

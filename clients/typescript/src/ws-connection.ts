@@ -1,9 +1,9 @@
 /** Views over WebSockets (docs/websocket.md): many on one socket, and other requests beside them. */
 
-import { type Connection, createTimer, type Surroundings, type View } from "./connection.ts";
+import { type Connection, createTimer, type Opener, type Surroundings, type View } from "./connection.ts";
 import { errorFrom, TokentapeError, unreachable } from "./errors.ts";
 import type { Signal } from "./session.ts";
-import { closed, type Down, signalsOf } from "./wire.ts";
+import { closed, type Down, signalsOf } from "./ws-wire.ts";
 
 /** Streams on one socket; the server's own bound, as it comes. */
 const MAX_STREAMS = 64;
@@ -26,7 +26,7 @@ interface Socket {
 }
 
 /** Opens views on as few sockets as there can be: a socket bears a stream once, and `MAX_STREAMS` of them. */
-export function createSockets(surroundings: Surroundings): { open(view: View): Connection; close(): void } {
+export function createOpener(surroundings: Surroundings): Opener {
   const sockets = new Set<Socket>();
   // Beyond one socket: a refused credential is told when the next one opens.
   const credential = { refused: false };
