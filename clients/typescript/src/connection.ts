@@ -27,7 +27,7 @@ export interface Connection {
   close(): void;
   /** Looks whether the connection still lives: the machine slept, or the network changed. */
   check(): void;
-  /** A request over this very connection, where it can bear one. */
+  /** A request about the stream over this very connection, where it can bear one. */
   request?(op: string, fields: Record<string, unknown>): Promise<unknown> | undefined;
 }
 
@@ -42,7 +42,6 @@ export interface Opener {
 export interface Surroundings {
   http: Http;
   WebSocket: typeof WebSocket | undefined;
-  now: () => number;
   timeouts: Timeouts;
   /** The transport brought something: it works here. */
   works(transport: Transport): void;

@@ -1,10 +1,12 @@
 /** Which transport a view takes, and what `auto` has learnt of the network that it is in. */
 
 import type { Connection, Opener, Surroundings, Transport, View } from "./connection.ts";
-import { TokentapeError, unreachable } from "./errors.ts";
+import { TokentapeError } from "./errors.ts";
+import { later } from "./later.ts";
 
 export interface Links {
-  open(view: View): Connection;
+  /** Throws when there is no such transport here, or its part of the client cannot be loaded. */
+  open(view: View): Promise<Connection>;
   /** The transport that the next view takes. */
   transport(): Transport;
   close(): void;
@@ -20,38 +22,30 @@ export interface LinksOptions extends Omit<Surroundings, "works" | "blocked"> {
   memory?: Memory | undefined;
 }
 
-/** Each transport is a part of its own, and only the one that is in use is loaded. */
-const PARTS = {
-  ws: () => import("./ws-connection.ts"),
-  sse: () => import("./sse-connection.ts"),
-};
-
 export function createLinks(options: LinksOptions): Links {
-  const { http, memory, WebSocket } = options;
+  const { http, WebSocket } = options;
   const auto = options.transport === "auto";
   const key = `tokentape ${options.url}`;
-  const openers: { [T in Transport]?: Promise<Opener> | undefined } = {};
   let current = options.transport as Transport;
   let strikes = 0;
   let proven = false;
-  if (auto) current = !WebSocket || recall() === "sse" ? "sse" : "ws";
+  if (auto) current = !WebSocket || remember() === "sse" ? "sse" : "ws";
 
-  function recall(): string | null | undefined {
+  // Storage may be forbidden, even to look at, or full: then it is learnt anew on each page.
+  function remember(news?: Transport): string | null | undefined {
     try {
-      return memory?.getItem(key);
+      const memory = options.memory ?? globalThis.sessionStorage;
+      if (news) memory.setItem(key, news);
+      return memory.getItem(key);
     } catch {
-      return null; // storage may be forbidden
+      return null;
     }
   }
 
   function works(transport: Transport): void {
     if (transport !== current) return;
     strikes = 0;
-    try {
-      if (auto && !proven) memory?.setItem(key, current);
-    } catch {
-      // Then it is learnt anew on each page.
-    }
+    if (auto && !proven) remember(current);
     proven = true;
   }
 
@@ -70,52 +64,38 @@ export function createLinks(options: LinksOptions): Links {
     proven = false;
   }
 
+  const openers: Opener[] = [];
   const surroundings: Surroundings = { ...options, works, blocked };
 
-  function load(): Promise<Opener> {
-    const transport = current;
-    return (openers[transport] ??= PARTS[transport]().then(
-      ({ createOpener }) => createOpener(surroundings),
-      (error: unknown) => {
-        openers[transport] = undefined;
-        throw unreachable(`The part of the client for ${transport} cannot be loaded.`, error);
-      },
-    ));
+  // Each is a part of its own, and only the one that is in use is loaded.
+  const load: Record<Transport, () => Promise<Opener>> = {
+    ws: later(async () => opened(await import("./ws-connection.ts"))),
+    sse: later(async () => opened(await import("./sse-connection.ts"))),
+  };
+
+  function opened({ createOpener }: { createOpener(surroundings: Surroundings): Opener }): Opener {
+    const opener = createOpener(surroundings);
+    openers.push(opener);
+    return opener;
   }
 
-  function open(view: View): Connection {
-    let connection: Connection | undefined;
-    let closed = false;
-    load().then(
-      (opener) => {
-        if (closed) return;
-        try {
-          connection = opener.open(view);
-        } catch {
-          // There is none, or the page may not open one.
-          if (auto) {
-            use("sse");
-            connection = open(view);
-          } else view.emit({ type: "refused", error: new TokentapeError("unsupported", "A WebSocket cannot be opened here.") });
-        }
-      },
-      (error: TokentapeError) => closed || view.emit({ type: "lost", error }),
-    );
-    return {
-      close() {
-        closed = true;
-        connection?.close();
-      },
-      check: () => connection?.check(),
-      request: (op, fields) => connection?.request?.(op, fields),
-    };
+  async function open(view: View): Promise<Connection> {
+    const opener = await load[current]();
+    try {
+      return opener.open(view);
+    } catch {
+      // There is none, or the page may not open one.
+      if (!auto) throw new TokentapeError("unsupported", "A WebSocket cannot be opened here.");
+      use("sse");
+      return open(view);
+    }
   }
 
   return {
     transport: () => current,
     open,
     close() {
-      for (const opener of Object.values(openers)) opener?.then(({ close }) => close?.(), () => {});
+      for (const { close } of openers) close?.();
     },
   };
 }

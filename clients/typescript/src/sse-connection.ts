@@ -10,10 +10,10 @@ export function createOpener(surroundings: Surroundings): Opener {
   return { open: (view) => open(surroundings, view) };
 }
 
-function open({ http, now, timeouts, works, blocked }: Surroundings, { stream, from, merge, emit }: View): Connection {
+function open({ http, timeouts, works, blocked }: Surroundings, { stream, from, merge, emit }: View): Connection {
   const abort = new AbortController();
   const timer = createTimer();
-  let heard = now();
+  let heard = performance.now();
   let over = false;
 
   function fail(error: unknown): void {
@@ -50,7 +50,7 @@ function open({ http, now, timeouts, works, blocked }: Surroundings, { stream, f
       const { done, value } = await reader.read();
       if (over) return;
       if (done) throw unreachable("The server ended the connection before the end of the stream.");
-      heard = now();
+      heard = performance.now();
       timer.set(timeouts.silence, silent);
       if (first) {
         works("sse");
@@ -65,7 +65,7 @@ function open({ http, now, timeouts, works, blocked }: Surroundings, { stream, f
     close,
     check() {
       // A server that lives says something more often.
-      if (now() - heard > timeouts.silence / 2) silent();
+      if (performance.now() - heard > timeouts.silence / 2) silent();
     },
   };
 }

@@ -36,7 +36,7 @@ const MAX_SIZE = 1_048_576;
 export type Join = (from: From, listener: Listener) => () => void;
 
 export function createQueue(join: Join, start: From, signal?: AbortSignal): Watch {
-  const queue: { event: TapeEvent; size: number }[] = [];
+  const queue: { event: TapeEvent; more: number; reached: From }[] = [];
   let size = 0;
   let received = start;
   let position = start;
@@ -46,10 +46,10 @@ export function createQueue(join: Join, start: From, signal?: AbortSignal): Watc
   let wake: (() => void) | undefined;
 
   const listener: Listener = {
-    event(event, more) {
-      queue.push({ event, size: more });
+    event(event, more, reached) {
+      queue.push({ event, more, reached });
       size += more;
-      received = after(event, received);
+      received = reached;
       if (queue.length >= MAX_EVENTS || size >= MAX_SIZE) pause();
       wake?.();
     },
@@ -79,8 +79,8 @@ export function createQueue(join: Join, start: From, signal?: AbortSignal): Watc
       for (;;) {
         const next = queue.shift();
         if (next) {
-          size -= next.size;
-          position = after(next.event, position);
+          size -= next.more;
+          position = next.reached;
           yield next.event;
         } else if (failure) throw failure;
         else if (over) return;
@@ -110,9 +110,4 @@ export function createQueue(join: Join, start: From, signal?: AbortSignal): Watc
     close,
     [Symbol.asyncIterator]: iterate,
   };
-}
-
-/** Where a watch stands after this event. */
-export function after(event: TapeEvent, position: From): From {
-  return event.type === "ready" ? event.data.cursor : (event.cursor ?? position);
 }

@@ -47,7 +47,7 @@ export function createOpener(surroundings: Surroundings): Opener {
 }
 
 function createSocket(
-  { http, WebSocket, now, timeouts, works, blocked }: Surroundings,
+  { http, WebSocket, timeouts, works, blocked }: Surroundings,
   credential: { refused: boolean },
   gone: () => void,
 ): Socket {
@@ -90,7 +90,7 @@ function createSocket(
   // Asks for a sign of life, and takes the connection for dead when none comes. Counted from the question, because
   // timers of a page in the background may be late by a minute.
   function pulse(patience = timeouts.silence / 2): void {
-    const asked = now();
+    const asked = performance.now();
     ask("ping");
     timer.set(patience, () => {
       if (heard < asked) fail("The WebSocket is silent.");
@@ -115,7 +115,7 @@ function createSocket(
   };
 
   socket.onmessage = ({ data }) => {
-    heard = now();
+    heard = performance.now();
     let down: Down;
     try {
       down = JSON.parse(data as string) as Down;
@@ -187,11 +187,12 @@ function createSocket(
         check() {
           if (open) pulse(timeouts.silence / 6);
         },
-        request: (op, fields) =>
+        // An `id` is that of the request here, and an event's own has another name.
+        request: (op, { id: event_id, ...fields }) =>
           new Promise((resolve, reject) => {
             if (!alive) reject(unreachable("The WebSocket is closed."));
             else if (requests.size >= MAX_REQUESTS) reject(new TokentapeError("too_many", "Too many requests wait for their answers."));
-            else ask(op, fields, ({ op, data, error }) => (op === "ack" ? resolve(data) : reject(errorFrom(error))));
+            else ask(op, { stream, event_id, ...fields }, ({ op, data, error }) => (op === "ack" ? resolve(data) : reject(errorFrom(error))));
           }),
       };
     },
