@@ -134,7 +134,7 @@ export function createSession({ from, run, backoff, patience }: SessionOptions):
     if (text !== undefined) {
       const cursor = parseCursor(text);
       if (!cursor || (!isReady && held && cursor.epoch !== held.epoch)) {
-        const message = `The server went from ${session.position} to ${text} without an announcement.`;
+        const message = `The server went from ${session.position} to ${text} unannounced.`;
         return lose(new TokentapeError("protocol_error", message), now, random);
       }
       if (!isReady && held && cursor.offset <= held.offset) {
@@ -155,13 +155,15 @@ export function createSession({ from, run, backoff, patience }: SessionOptions):
     if (session.state === "playing" && now - openedAt >= STEADY) progress();
     failingSince ??= now;
     const ms = delay(pace, attempt, random, Math.max(error.retryAfter, hint));
-    if (now + ms - failingSince >= limits[accepted ? "again" : "first"]) {
-      become("failed");
-      return { type: "fail", error };
-    }
+    if (now + ms - failingSince >= limits[accepted ? "again" : "first"]) return fail(error);
     become("waiting");
     attempt += 1;
     return { type: "wait", ms, error };
+  }
+
+  function fail(error: TokentapeError): Action {
+    become("failed");
+    return { type: "fail", error };
   }
 
   function step(signal: Signal, now: number, random: number): Action | undefined {
@@ -182,7 +184,7 @@ export function createSession({ from, run, backoff, patience }: SessionOptions):
       case "ended":
         return { type: "finish" };
       case "refused":
-        return { type: "fail", error: signal.error };
+        return fail(signal.error);
       default:
         return { type: "connect", from: session.position };
     }
