@@ -10,7 +10,7 @@ import { createLinks, type Memory } from "./links.ts";
 import { createRun, type Run, type RunInfo, type RunRequest } from "./run.ts";
 import type { SessionOptions } from "./session.ts";
 import { createListeners, type Subscribable } from "./subscribable.ts";
-import { createQueue, type Watch, type WatchCallbacks, type WatchOptions } from "./watch.ts";
+import { createQueue, until, type Watch, type WatchCallbacks, type WatchOptions } from "./watch.ts";
 
 export interface ClientOptions extends Pick<SessionOptions, "backoff" | "patience"> {
   /** The server's address, also one relative to the page: `/tape`. The origin of the page when nothing is said. */
@@ -139,8 +139,7 @@ export function createClient(options: ClientOptions = {}): Client {
       if (!onEvent) return createQueue((from, listener) => feed(stream, from, merge).listen(listener), from, signal);
       const { session, listen } = feed(stream, from, merge);
       const close = listen({ event: onEvent, end: (error) => onEnd?.(error) });
-      if (signal?.aborted) close();
-      signal?.addEventListener("abort", close);
+      until(signal, close);
       return {
         get position() {
           return session.position;

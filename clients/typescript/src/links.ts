@@ -85,12 +85,13 @@ export function createLinks(options: LinksOptions): Links {
       return opener.open(view);
     } catch {
       // There is none, or the page may not open one.
-      if (!auto) throw new TokentapeError("unsupported", "A WebSocket cannot be opened here.");
-      use("sse");
-      return open(view);
+      if (auto) use("sse");
+      throw new TokentapeError("unsupported", "A WebSocket cannot be opened here.", { retryable: auto });
     }
   }
 
+  // At once, so that it is there when the first view needs it.
+  load[current]().catch(() => {});
   return {
     transport: () => current,
     open,

@@ -33,15 +33,8 @@ export function createPresence(surroundings: PresenceSurroundings): Presence {
   return {
     get: () => members?.get() ?? NOBODY,
     subscribe(listener) {
-      let isHere = true;
-      let leave: (() => void) | undefined;
-      void load().then(({ subscribe }) => {
-        if (isHere) leave = subscribe(listener);
-      });
-      return () => {
-        isHere = false;
-        leave?.();
-      };
+      const subscribed = load().then(({ subscribe }) => subscribe(listener));
+      return () => void subscribed.then((leave) => leave());
     },
     list: surroundings.list,
     enter: async (data, member) => (await load()).enter(data, member),

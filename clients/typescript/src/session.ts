@@ -50,7 +50,7 @@ export function refusal(error: TokentapeError): Signal {
   return { type: again ? "lost" : "refused", error };
 }
 
-export const invalid = (): TokentapeError => new TokentapeError("invalid_event", "The server sent a record that is not an event.");
+export const invalid = (): TokentapeError => new TokentapeError("invalid_event", "The server sent what is no event.");
 
 /** The signal for what should be an event. */
 export function item(record: unknown, cursor: string | undefined, size: number): Signal {
@@ -169,7 +169,7 @@ export function createSession({ from, run, backoff, patience }: SessionOptions):
   function step(signal: Signal, now: number, random: number): Action | undefined {
     if (session.over) return undefined;
     const next = NEXT[session.state][signal.type];
-    if (!next) throw new Error(`A ${session.state} watch cannot get ${signal.type}.`);
+    if (!next) throw new Error(`${session.state}: ${signal.type}`);
     if (signal.type === "item") return take(signal.event, signal.size ?? 0, now, random);
     if (signal.type === "lost") return lose(signal.error, now, random);
     become(next);

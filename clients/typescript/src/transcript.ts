@@ -80,7 +80,8 @@ export function createTranscript(): Transcript {
       } else if (run) {
         const place = places.get(run) ?? messages.length;
         places.set(run, place);
-        messages[place] = { ...fold((messages[place] ?? { ...silent(run), first: last }) as Answer, event), last };
+        const answer = (messages[place] ?? { ...silent(run), first: last }) as Answer;
+        messages[place] = { ...answer, ...change(answer, event), last };
       } else return;
       shown = undefined;
     },
@@ -89,30 +90,31 @@ export function createTranscript(): Transcript {
   };
 }
 
-function fold(answer: Answer, { type, data }: TapeEvent): Answer {
+/** What an event changes about an answer. */
+function change({ tool_calls, ...answer }: Answer, { type, data }: TapeEvent): Partial<Answer> {
   switch (type) {
     case "start":
-      return { ...answer, id: data.message_id };
+      return { id: data.message_id };
     case "token":
-      return { ...answer, content: answer.content + data };
+      return { content: answer.content + data };
     case "reasoning":
-      return { ...answer, reasoning: answer.reasoning + data };
+      return { reasoning: answer.reasoning + data };
     case "tool_call_delta":
     case "tool_call": {
-      const place = answer.tool_calls.findIndex(({ id }) => id === data.id);
-      const held = answer.tool_calls[place];
+      const place = tool_calls.findIndex(({ id }) => id === data.id);
+      const held = tool_calls[place];
       const call = type === "tool_call" || !held ? data : { ...held, arguments: `${held.arguments}${data.arguments}` };
-      return { ...answer, tool_calls: held ? answer.tool_calls.with(place, call) : [...answer.tool_calls, call] };
+      return { tool_calls: held ? tool_calls.with(place, call) : [...tool_calls, call] };
     }
     case "tool_result":
-      return { ...answer, tool_results: [...answer.tool_results, data] };
+      return { tool_results: [...answer.tool_results, data] };
     case "reset":
-      return { ...answer, ...EMPTY };
+      return EMPTY;
     case "error":
-      return { ...answer, error: data };
+      return { error: data };
     case "done":
-      return { ...answer, state: data.reason, ...(data.usage && { usage: data.usage }) };
+      return { state: data.reason, ...(data.usage && { usage: data.usage }) };
     default:
-      return answer;
+      return {};
   }
 }

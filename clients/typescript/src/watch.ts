@@ -101,8 +101,7 @@ export function createQueue(join: Join, start: From, signal?: AbortSignal): Watc
     }
   }
 
-  if (signal?.aborted) over = true;
-  signal?.addEventListener("abort", close);
+  until(signal, close);
   return {
     get position() {
       return position;
@@ -110,4 +109,10 @@ export function createQueue(join: Join, start: From, signal?: AbortSignal): Watc
     close,
     [Symbol.asyncIterator]: iterate,
   };
+}
+
+/** Calls `close` when there is such a signal, and it was given, or is given later. */
+export function until(signal: AbortSignal | undefined, close: () => void): void {
+  if (signal?.aborted) close();
+  signal?.addEventListener("abort", close);
 }
