@@ -4,7 +4,8 @@ import type { From } from "./events.ts";
 import type { Http } from "./http.ts";
 import type { Signal } from "./session.ts";
 
-export type Transport = "ws" | "sse";
+/** One WebSocket for all, an event stream for each view, or plain requests again and again. */
+export type Transport = "ws" | "sse" | "poll";
 
 /** In milliseconds. */
 export interface Timeouts {
@@ -31,12 +32,8 @@ export interface Connection {
   request?(op: string, fields: Record<string, unknown>): Promise<unknown> | undefined;
 }
 
-/** How views are opened over one transport. */
-export interface Opener {
-  /** Throws where there is no such transport, or the page may not use it. */
-  open(view: View): Connection;
-  close?(): void;
-}
+/** Opens views over one transport. Throws where there is no such transport, or the page may not use it. */
+export type Open = (view: View) => Connection;
 
 /** What transports need of their surroundings. */
 export interface Surroundings {
@@ -47,6 +44,8 @@ export interface Surroundings {
   works(transport: Transport): void;
   /** The transport does not open, or says nothing: something on the way may not let it through. */
   blocked(transport: Transport): void;
+  /** What is to be done when the client is closed, for what lives longer than a view. */
+  closing: (() => void)[];
 }
 
 /** A timer that can be set again and again; only the last one counts. */

@@ -1,6 +1,6 @@
 /** Which transport a view takes, and what `auto` has learnt of the network that it is in. */
 
-import type { Connection, Opener, Surroundings, Transport, View } from "./connection.ts";
+import type { Connection, Open, Surroundings, Transport, View } from "./connection.ts";
 import { TokentapeError } from "./errors.ts";
 import { later } from "./later.ts";
 
@@ -15,7 +15,7 @@ export interface Links {
 /** A memory that outlives the page: `sessionStorage`, or nothing. */
 export type Memory = Pick<Storage, "getItem" | "setItem">;
 
-export interface LinksOptions extends Omit<Surroundings, "works" | "blocked"> {
+export interface LinksOptions extends Omit<Surroundings, "works" | "blocked" | "closing"> {
   url: string;
   transport: "auto" | Transport;
   fetch: typeof fetch;
@@ -26,10 +26,13 @@ export function createLinks(options: LinksOptions): Links {
   const { http, WebSocket } = options;
   const auto = options.transport === "auto";
   const key = `tokentape ${options.url}`;
+  const ways: Transport[] = WebSocket ? ["ws", "sse", "poll"] : ["sse", "poll"];
   let current = options.transport as Transport;
+  // What was not tried since something worked.
+  let left = ways;
   let strikes = 0;
   let proven = false;
-  if (auto) current = !WebSocket || remember() === "sse" ? "sse" : "ws";
+  if (auto) current = ways.find((way) => way === remember()) ?? ways[0]!;
 
   // Storage may be forbidden, even to look at, or full: then it is learnt anew on each page.
   function remember(news?: Transport): string | null | undefined {
@@ -45,47 +48,44 @@ export function createLinks(options: LinksOptions): Links {
   function works(transport: Transport): void {
     if (transport !== current) return;
     strikes = 0;
+    left = ways;
     if (auto && !proven) remember(current);
     proven = true;
   }
 
   async function blocked(transport: Transport): Promise<void> {
-    if (!auto || !WebSocket) return;
+    if (!auto) return;
     // A connection that does not open says nothing about why: the server may as well be gone.
     const response = await options.fetch(http.address("v1/models"), { signal: AbortSignal.timeout(5_000) }).catch(() => {});
     // What worked before may just have met the server as it came back, so it is given a second chance.
     if (!response || response.status >= 500 || transport !== current || ++strikes < (proven ? 2 : 1)) return;
-    use(current === "ws" ? "sse" : "ws");
+    change();
   }
 
-  function use(transport: Transport): void {
-    current = transport;
+  function change(): void {
+    left = left.filter((way) => way !== current);
+    if (!left[0]) left = ways;
+    current = left[0]!;
     strikes = 0;
     proven = false;
   }
 
-  const openers: Opener[] = [];
-  const surroundings: Surroundings = { ...options, works, blocked };
-
+  const closing: (() => void)[] = [];
+  const surroundings: Surroundings = { ...options, works, blocked, closing };
   // Each is a part of its own, and only the one that is in use is loaded.
-  const load: Record<Transport, () => Promise<Opener>> = {
-    ws: later(async () => opened(await import("./ws-connection.ts"))),
-    sse: later(async () => opened(await import("./sse-connection.ts"))),
+  const load: Record<Transport, () => Promise<Open>> = {
+    ws: later(async () => (await import("./ws-connection.ts")).createOpen(surroundings)),
+    sse: later(async () => (await import("./sse-connection.ts")).createOpen(surroundings)),
+    poll: later(async () => (await import("./poll-connection.ts")).createOpen(surroundings)),
   };
 
-  function opened({ createOpener }: { createOpener(surroundings: Surroundings): Opener }): Opener {
-    const opener = createOpener(surroundings);
-    openers.push(opener);
-    return opener;
-  }
-
   async function open(view: View): Promise<Connection> {
-    const opener = await load[current]();
+    const open = await load[current]();
     try {
-      return opener.open(view);
+      return open(view);
     } catch {
       // There is none, or the page may not open one.
-      if (auto) use("sse");
+      if (auto) change();
       throw new TokentapeError("unsupported", "A WebSocket cannot be opened here.", { retryable: auto });
     }
   }
@@ -96,7 +96,7 @@ export function createLinks(options: LinksOptions): Links {
     transport: () => current,
     open,
     close() {
-      for (const { close } of openers) close?.();
+      for (const close of closing) close();
     },
   };
 }

@@ -1,13 +1,13 @@
 /** A view over HTTP: `GET …/events` as an event stream. */
 
-import { type Connection, createTimer, type Opener, type Surroundings, type View } from "./connection.ts";
+import { type Connection, createTimer, type Open, type Surroundings, type View } from "./connection.ts";
 import { TokentapeError, unreachable } from "./errors.ts";
 import { errorOf, pathOf } from "./http.ts";
 import { refusal, type Signal } from "./session.ts";
 import { createSseReading } from "./sse-wire.ts";
 
-export function createOpener(surroundings: Surroundings): Opener {
-  return { open: (view) => open(surroundings, view) };
+export function createOpen(surroundings: Surroundings): Open {
+  return (view) => open(surroundings, view);
 }
 
 function open({ http, timeouts, works, blocked }: Surroundings, { stream, from, merge, emit }: View): Connection {

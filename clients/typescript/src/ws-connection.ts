@@ -1,6 +1,6 @@
 /** Views over WebSockets (docs/websocket.md): many on one socket, and other requests beside them. */
 
-import { type Connection, createTimer, type Opener, type Surroundings, type View } from "./connection.ts";
+import { type Connection, createTimer, type Open, type Surroundings, type View } from "./connection.ts";
 import { errorFrom, TokentapeError, unreachable } from "./errors.ts";
 import type { Signal } from "./session.ts";
 import { closed, type Down, signalsOf } from "./ws-wire.ts";
@@ -26,23 +26,19 @@ interface Socket {
 }
 
 /** Opens views on as few sockets as there can be: a socket bears a stream once, and `MAX_STREAMS` of them. */
-export function createOpener(surroundings: Surroundings): Opener {
+export function createOpen(surroundings: Surroundings): Open {
   const sockets = new Set<Socket>();
   // Beyond one socket: a refused credential is told when the next one opens.
   const credential = { refused: false };
-  return {
-    open(view) {
-      for (const socket of sockets) {
-        const connection = socket.subscribe(view);
-        if (connection) return connection;
-      }
-      const socket = createSocket(surroundings, credential, () => sockets.delete(socket));
-      sockets.add(socket);
-      return socket.subscribe(view)!;
-    },
-    close() {
-      for (const socket of sockets) socket.close();
-    },
+  surroundings.closing.push(() => sockets.forEach(({ close }) => close()));
+  return (view) => {
+    for (const socket of sockets) {
+      const connection = socket.subscribe(view);
+      if (connection) return connection;
+    }
+    const socket = createSocket(surroundings, credential, () => sockets.delete(socket));
+    sockets.add(socket);
+    return socket.subscribe(view)!;
   };
 }
 

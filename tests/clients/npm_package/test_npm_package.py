@@ -109,7 +109,7 @@ async def test_a_vite_application(server: Served, home: Path) -> None:
         loaded = [url for url in visit.requests if re.search(r"/assets/.*\.js$", url)]
         # Only what was needed.
         assert any("ws-connection" in url for url in loaded)
-        assert not any("sse-connection" in url for url in loaded)
+        assert not any("sse-connection" in url or "poll-connection" in url for url in loaded)
         told = await page.evaluate("playInWorker(location.origin, { transport: 'sse' })")
         assert told == {**PLAYED, "present": "unsupported", "transport": "sse"}
         await page.evaluate("send('Hello')")

@@ -5,7 +5,6 @@ import { build, preview } from "vite";
 
 const [root, target] = process.argv.slice(2);
 const config = { root, configFile: false, logLevel: "error" };
-// A worker of several parts is a module, as the package's are: Vite's own default is one classic script.
-await build({ ...config, worker: { format: "es" } });
+await build(config);
 const server = await preview({ ...config, preview: { port: 0, host: "127.0.0.1", proxy: { "/v1": { target, ws: true } } } });
 console.log(JSON.stringify({ url: server.resolvedUrls.local[0] }));
