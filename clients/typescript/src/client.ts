@@ -1,16 +1,16 @@
 /** The client of one server. */
 
-import { type Channel, createChannel, type EventMap, randomId } from "./channel.ts";
+import { type Channel, createChannel, type EventMap } from "./channel.ts";
 import type { Timeouts, Transport } from "./connection.ts";
 import type { TokentapeError } from "./errors.ts";
 import type { From } from "./events.ts";
 import { createFeed, type Feed, type Feeder } from "./feed.ts";
-import { createHttp, type Http, runOf, type Token } from "./http.ts";
+import { createHttp, type Http, randomId, runOf, type Token } from "./http.ts";
 import { createLinks, type Memory } from "./links.ts";
 import { createRun, type Run, type RunInfo, type RunRequest } from "./run.ts";
 import type { SessionOptions } from "./session.ts";
 import { createListeners, type Subscribable } from "./subscribable.ts";
-import { createQueue, type Watch, type WatchCallbacks, type WatchOptions } from "./watch.ts";
+import { createQueue, until, type Watch, type WatchCallbacks, type WatchOptions } from "./watch.ts";
 
 export interface ClientOptions extends Pick<SessionOptions, "backoff" | "patience"> {
   /** The server's address, also one relative to the page: `/tape`. The origin of the page when nothing is said. */
@@ -58,21 +58,18 @@ export interface Client {
 
 export function createClient(options: ClientOptions = {}): Client {
   const { navigator, document } = globalThis;
-  const { random } = Math;
-  const now = (): number => performance.now();
   // Called through the global object, as browsers want it.
   const fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
   const { url = "", token } = options;
-  const http = createHttp({ url, token, fetch, random });
+  const http = createHttp({ url, token, fetch });
   const links = createLinks({
+    ...options,
     url,
     http,
     fetch,
-    now,
     timeouts: { silence: 30_000, firstWord: 8_000, ...options.timeouts },
     transport: options.transport ?? "auto",
     WebSocket: options.WebSocket ?? globalThis.WebSocket,
-    memory: options.memory ?? storage(),
   });
   const feeds = new Set<Feed>();
   const changes = createListeners();
@@ -82,8 +79,6 @@ export function createClient(options: ClientOptions = {}): Client {
   const feeder: Feeder = {
     ...options,
     open: links.open,
-    now,
-    random,
     changed(feed) {
       if (feed.closed && feeds.delete(feed) && feeds.size === 0) listen("removeEventListener");
       update();
@@ -117,8 +112,7 @@ export function createClient(options: ClientOptions = {}): Client {
   }
 
   function listen(change: "addEventListener" | "removeEventListener"): void {
-    for (const name of ["online", "offline", "pageshow"]) globalThis[change]?.(name, wake);
-    document?.[change]("visibilitychange", wake);
+    for (const name of ["online", "offline", "pageshow", "visibilitychange"]) globalThis[change]?.(name, wake);
   }
 
   // By name, so that all parts of a page share one view, and one that comes back finds what was there.
@@ -145,8 +139,7 @@ export function createClient(options: ClientOptions = {}): Client {
       if (!onEvent) return createQueue((from, listener) => feed(stream, from, merge).listen(listener), from, signal);
       const { session, listen } = feed(stream, from, merge);
       const close = listen({ event: onEvent, end: (error) => onEnd?.(error) });
-      if (signal?.aborted) close();
-      signal?.addEventListener("abort", close);
+      until(signal, close);
       return {
         get position() {
           return session.position;
@@ -163,13 +156,4 @@ export function createClient(options: ClientOptions = {}): Client {
     },
   };
   return client;
-}
-
-// Even to look at it is refused on some pages.
-function storage(): Memory | undefined {
-  try {
-    return globalThis.sessionStorage;
-  } catch {
-    return undefined;
-  }
 }

@@ -7,7 +7,8 @@ import type { TapeEvent } from "../src/events.ts";
 import { type Action, createSession, type SessionOptions, type Signal } from "../src/session.ts";
 import { createSseDecoder, type ServerSentEvent } from "../src/sse.ts";
 import { createTranscript } from "../src/transcript.ts";
-import { closed, createSseReading, type Down, signalsOf } from "../src/wire.ts";
+import { createSseReading } from "../src/sse-wire.ts";
+import { closed, type Down, signalsOf } from "../src/ws-wire.ts";
 import { cases, inParts } from "./vectors.ts";
 
 type Json = Record<string, unknown>;
