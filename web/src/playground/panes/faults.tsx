@@ -3,14 +3,14 @@ import type { View, Watcher } from "./watcher.ts";
 const CUTS = [1, 5, 30] as const;
 const RATES = [
   { rate: 0, label: "Full speed" },
-  { rate: 16_000, label: "16 kB/s" },
-  { rate: 4_000, label: "4 kB/s" },
-  { rate: 1_000, label: "1 kB/s" },
+  { rate: 32_000, label: "32 kB/s" },
+  { rate: 8_000, label: "8 kB/s" },
+  { rate: 2_000, label: "2 kB/s" },
 ] as const;
 
 /** What can be done to the network of one watcher. */
 export function Faults({ watcher, view }: { watcher: Watcher; view: View }) {
-  const { name, transport } = watcher;
+  const { name } = watcher;
   const over = view.state === "ended" || view.state === "failed";
   return (
     <footer className="pane-faults" aria-label={`Network of ${name}`} role="group">
@@ -35,11 +35,7 @@ export function Faults({ watcher, view }: { watcher: Watcher; view: View }) {
         aria-label={`Link of ${name}`}
         value={view.rate}
         disabled={over}
-        title={
-          transport === "sse"
-            ? "The body is read slowly: the server feels it, and merges what it holds back"
-            : "A page cannot make a WebSocket wait: 8 kB are held, then it hangs up and resumes"
-        }
+        title="A slow link holds 8 kB, then hangs up: the client resumes, and the server merges what it has not sent"
         onChange={(event) => watcher.slow(Number(event.target.value))}
       >
         {RATES.map(({ rate, label }) => (

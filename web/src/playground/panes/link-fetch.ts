@@ -1,26 +1,29 @@
-/** `fetch` over a link. A body that is read slowly is real: the server's socket fills up, and it merges what it holds back. */
+/** `fetch` over a link. */
 
 import { bearsText, type Wire } from "./link.ts";
+import { createLinkQueue } from "./link-queue.ts";
 
 const NEWLINE = 10;
 /** Bytes of a block that wait for its end; a longer one passes in pieces. */
 const MAX_BLOCK = 4_194_304;
 
+const broke = (): TypeError => new TypeError("The network was cut.");
+
 export function createLinkedFetch(wire: Wire): typeof fetch {
   return async (input, init) => {
     wire.tried();
-    if (!wire.up) throw new TypeError("The network was cut.");
+    if (!wire.up) throw broke();
     const broken = new AbortController();
-    const forget = wire.open(() => broken.abort(new TypeError("The network was cut.")));
+    const forget = wire.open(() => broken.abort(broke()));
     const signal = init?.signal ? AbortSignal.any([init.signal, broken.signal]) : broken.signal;
     try {
       const response = await fetch(input, { ...init, signal });
-      if (!response.body) {
+      if (response.status !== 200 || !response.body) {
         forget();
         return response;
       }
       const { status, statusText, headers } = response;
-      return new Response(paced(response.body, wire, forget, broken.signal), { status, statusText, headers });
+      return new Response(linked(response.body, wire, forget), { status, statusText, headers });
     } catch (error) {
       forget();
       throw error;
@@ -28,65 +31,85 @@ export function createLinkedFetch(wire: Wire): typeof fetch {
   };
 }
 
-/** Holds one piece at most, and asks for the next when it has passed. */
-function paced(body: ReadableStream<Uint8Array>, wire: Wire, over: () => void, broken: AbortSignal): ReadableStream<Uint8Array> {
+function linked(body: ReadableStream<Uint8Array>, wire: Wire, forget: () => void): ReadableStream<Uint8Array> {
   const reader = body.getReader();
   const blocks = createBlocks(wire);
-  let held: Uint8Array = new Uint8Array();
+  let wanted = Promise.withResolvers<void>();
+  let full = false;
+
   return new ReadableStream<Uint8Array>(
     {
-      async pull(controller) {
-        try {
-          while (held.length === 0) {
+      start(controller) {
+        const queue = createLinkQueue<Uint8Array>({
+          wire,
+          hand: (block, from, to) => controller.enqueue(block.subarray(from, to)),
+          overflow() {
+            full = true;
+            void reader.cancel();
+          },
+          over() {
+            forget();
+            if (full) controller.error(broke());
+            else controller.close();
+          },
+        });
+        const read = async (): Promise<void> => {
+          for (;;) {
+            // A link with a limit has a queue of its own; without one nothing is read ahead of the client.
+            if (!wire.slow && controller.desiredSize! <= 0) await wanted.promise;
             const { done, value } = await reader.read();
-            if (done) {
-              over();
-              return controller.close();
-            }
-            held = blocks(value);
+            if (done) break;
+            for (const block of blocks(value)) queue.take(block);
           }
-          const size = await wire.pass(held.length);
-          broken.throwIfAborted();
-          controller.enqueue(held.subarray(0, size));
-          held = held.subarray(size);
-          wire.came(size);
-        } catch (error) {
-          over();
+          queue.end();
+        };
+        read().catch((error: unknown) => {
+          queue.close();
+          forget();
           controller.error(error);
-        }
+        });
+      },
+      pull() {
+        wanted.resolve();
+        wanted = Promise.withResolvers();
       },
       cancel(reason) {
-        over();
+        forget();
         return reader.cancel(reason);
       },
     },
-    // Nothing is read ahead of the client.
-    { highWaterMark: 0 },
+    { highWaterMark: 1 },
   );
 }
 
-/** Passes on whole blocks of an event stream, without the one that is to be lost. */
-function createBlocks(wire: Wire): (piece: Uint8Array) => Uint8Array {
+/** Whole blocks of an event stream, without the one that is to be lost. */
+function createBlocks(wire: Wire): (piece: Uint8Array) => Uint8Array[] {
   let begun: Uint8Array = new Uint8Array();
   return (piece) => {
     const all = begun.length ? joined(begun, piece) : piece;
-    const end = all.length > MAX_BLOCK ? all.length : blockEnd(all);
-    begun = all.subarray(end);
-    const whole = all.subarray(0, end);
-    if (!wire.losing) return whole;
-    const blocks = new TextDecoder().decode(whole).split(/(?<=\n\n)/);
-    const lost = blocks.findIndex(bearsText);
-    if (lost < 0) return whole;
-    wire.lost();
-    return new TextEncoder().encode(blocks.toSpliced(lost, 1).join(""));
+    const blocks: Uint8Array[] = [];
+    let start = 0;
+    for (let end = blockEnd(all, start); end > 0; end = blockEnd(all, start)) {
+      const block = all.subarray(start, end);
+      if (wire.losing && bearsText(new TextDecoder().decode(block))) wire.lost();
+      else blocks.push(block);
+      start = end;
+    }
+    begun = all.subarray(start);
+    if (begun.length > MAX_BLOCK) {
+      blocks.push(begun);
+      begun = new Uint8Array();
+    }
+    return blocks;
   };
 }
 
-/** Where the last empty line ends; 0 when there is none. */
-function blockEnd(text: Uint8Array): number {
-  let end = text.length;
-  while (end > 0 && !(text[end - 1] === NEWLINE && text[end - 2] === NEWLINE)) end -= 1;
-  return end;
+/** Where the first empty line after `start` ends; 0 when there is none. */
+function blockEnd(text: Uint8Array, start: number): number {
+  for (let at = text.indexOf(NEWLINE, start); at >= 0; at = text.indexOf(NEWLINE, at + 1)) {
+    if (text[at + 1] === NEWLINE) return at + 2;
+  }
+  return 0;
 }
 
 function joined(first: Uint8Array, second: Uint8Array): Uint8Array {

@@ -1,47 +1,56 @@
-/**
- * `WebSocket` over a link.
- *
- * A page cannot make a WebSocket wait: the browser reads it as fast as it comes. So a slow link keeps what has come, up to
- * a bound, and hands it on at its pace; beyond the bound it hangs up after what it holds. The client then resumes from its
- * cursor, and the server merges what it had not sent.
- */
+/** `WebSocket` over a link. */
 
 import { bearsText, type Wire } from "./link.ts";
+import { createLinkQueue } from "./link-queue.ts";
 
-/** Characters that wait on a slow link: few, as the queue of a slow modem is short. */
-const MAX_HELD = 8_192;
+/** How a browser tells of a connection that broke. */
 const ABNORMAL = 1006;
 
 type Handler<E> = ((event: E) => void) | null;
 
 export function createLinkedSocket(wire: Wire): typeof WebSocket {
-  /** As much of a WebSocket as the client uses, which gives itself its handlers. */
+  /** As much of a WebSocket as the client uses, which gives it its handlers as properties. */
   class LinkedSocket {
     onopen: Handler<Event> = null;
     onmessage: Handler<MessageEvent> = null;
     onclose: Handler<CloseEvent> = null;
     readonly #real: WebSocket | undefined;
-    readonly #held: MessageEvent<string>[] = [];
-    #size = 0;
-    #passing = false;
-    #hangUp = false;
     #over = false;
+    #farewell = new CloseEvent("close", { code: ABNORMAL });
     #forget = (): void => {};
+    readonly #queue = createLinkQueue<string>({
+      wire,
+      hand: (message, _, to) => {
+        // Unlike a body, a message is there when all of it is.
+        if (to === message.length) this.onmessage?.(new MessageEvent("message", { data: message }));
+      },
+      overflow: () => {
+        this.#real!.onclose = null; // it ends when the last of the queue has passed
+        this.#close();
+      },
+      over: () => this.#end(),
+    });
 
     constructor(url: string, protocols?: string | string[]) {
       wire.tried();
       if (!wire.up) {
-        setTimeout(() => this.#end(new CloseEvent("close", { code: ABNORMAL })));
+        setTimeout(() => this.#end());
         return;
       }
-      this.#forget = wire.open(() => this.#break());
+      this.#forget = wire.open(() => {
+        this.#close();
+        this.#end();
+      });
       this.#real = new WebSocket(url, protocols);
-      this.#real.onopen = (event) => (this.#over ? this.#real?.close() : this.onopen?.(event));
-      this.#real.onmessage = (event) => this.#receive(event);
+      this.#real.onopen = (event) => (this.#over ? this.#real!.close() : this.onopen?.(event));
+      this.#real.onmessage = ({ data }: MessageEvent<string>) => {
+        if (this.#over) return;
+        if (wire.losing && bearsText(data)) wire.lost();
+        else this.#queue.take(data);
+      };
       this.#real.onclose = (event) => {
-        // What came before it is still on its way.
-        if (this.#passing) this.#hangUp = true;
-        else this.#end(event);
+        this.#farewell = event;
+        this.#queue.end();
       };
     }
 
@@ -50,54 +59,15 @@ export function createLinkedSocket(wire: Wire): typeof WebSocket {
     }
 
     send(data: string): void {
-      if (!this.#over) this.#real?.send(data);
+      // What is hung up may still have something to hand over, and seems open so long.
+      if (!this.#over && this.#real?.readyState === WebSocket.OPEN) this.#real.send(data);
     }
 
     close(code?: number, reason?: string): void {
-      this.#forget();
       this.#over = true;
+      this.#forget();
+      this.#queue.close();
       this.#close(code, reason);
-    }
-
-    #receive(event: MessageEvent<string>): void {
-      if (this.#over || this.#hangUp) return;
-      if (wire.losing && bearsText(event.data)) return wire.lost();
-      if (!wire.slow && !this.#passing) return this.#hand(event);
-      this.#held.push(event);
-      this.#size += event.data.length;
-      // One that is larger than the bound, a backlog, still has to pass.
-      if (this.#size > MAX_HELD && this.#held.length > 1) {
-        this.#hangUp = true;
-        this.#close();
-      }
-      void this.#pass();
-    }
-
-    async #pass(): Promise<void> {
-      if (this.#passing) return;
-      this.#passing = true;
-      for (let event = this.#held[0]; event && !this.#over; event = this.#held[0]) {
-        for (let rest = event.data.length; rest > 0 && !this.#over; ) {
-          const size = await wire.pass(rest);
-          rest -= size;
-          if (!this.#over) wire.came(size);
-        }
-        this.#held.shift();
-        this.#size -= event.data.length;
-        if (!this.#over) this.onmessage?.(event);
-      }
-      this.#passing = false;
-      if (this.#hangUp) this.#end(new CloseEvent("close", { code: ABNORMAL }));
-    }
-
-    #hand(event: MessageEvent<string>): void {
-      wire.came(event.data.length);
-      this.onmessage?.(event);
-    }
-
-    #break(): void {
-      this.#close();
-      this.#end(new CloseEvent("close", { code: ABNORMAL }));
     }
 
     /** While it opens it is left alone: a browser would warn of a connection that failed. */
@@ -105,12 +75,12 @@ export function createLinkedSocket(wire: Wire): typeof WebSocket {
       if (this.#real?.readyState === WebSocket.OPEN) this.#real.close(code, reason);
     }
 
-    #end(event: CloseEvent): void {
+    #end(): void {
       if (this.#over) return;
       this.#over = true;
       this.#forget();
-      this.#held.length = 0;
-      this.onclose?.(event);
+      this.#queue.close();
+      this.onclose?.(new CloseEvent("close", { code: this.#farewell.code, reason: this.#farewell.reason }));
     }
   }
   return LinkedSocket as unknown as typeof WebSocket;

@@ -15,7 +15,7 @@ export interface Wire {
   readonly losing: boolean;
   /** It was. */
   lost(): void;
-  /** Resolves when so many of `bytes` as it says may pass; no more than a tenth of a second's worth. */
+  /** Resolves with how many of `bytes` may pass, when they may. */
   pass(bytes: number): Promise<number>;
   /** So much was handed to the client. */
   came(bytes: number): void;
@@ -52,6 +52,7 @@ export function createLink({ came, tried }: LinkEvents): Link {
   let up = true;
   let rate = 0;
   let losing = false;
+  let portion = 0;
 
   const wire: Wire = {
     get up() {
@@ -67,10 +68,15 @@ export function createLink({ came, tried }: LinkEvents): Link {
       losing = false;
     },
     async pass(bytes) {
+      if (rate > 0 && portion < 1) {
+        await new Promise((resolve) => setTimeout(resolve, TICK * 1000));
+        portion = rate * TICK;
+      }
+      // Looked at after the pause: the limit may have been taken off.
       if (rate === 0) return bytes;
-      await new Promise((resolve) => setTimeout(resolve, TICK * 1000));
-      // Asked again after the pause: the limit may have been taken off.
-      return rate === 0 ? bytes : Math.min(bytes, Math.max(1, Math.round(rate * TICK)));
+      const size = Math.min(bytes, Math.max(1, Math.round(portion)));
+      portion -= size;
+      return size;
     },
     came,
     open(cut) {

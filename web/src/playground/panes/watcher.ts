@@ -12,6 +12,8 @@ import { createStory, type Story } from "./story.ts";
 
 /** Milliseconds between attempts: somebody is looking, so they are short. */
 const BACKOFF = { base: 250, cap: 1_500 };
+/** Milliseconds: on a slow link a large message takes its time, and is not there before its end. */
+const SILENCE = 60_000;
 /** Breaks of the connection that are kept, and pieces of text that are told apart. */
 const MAX_GAPS = 50;
 
@@ -104,6 +106,7 @@ export function createWatcher({ id, name, run, transport, from, head, now, chang
     fetch: link.fetch,
     WebSocket: link.WebSocket,
     backoff: BACKOFF,
+    timeouts: { silence: SILENCE },
   });
   let stretches: Stretch[] = [{ from: 0, missed: false }];
   let resets = 0;
