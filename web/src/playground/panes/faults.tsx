@@ -52,7 +52,7 @@ export function Faults({ watcher, view }: { watcher: Watcher; view: View }) {
         title="Throws one message away, behind the client's back: the comparison must notice"
         onClick={watcher.lose}
       >
-        Lose one
+        Lose 1
       </button>
     </footer>
   );

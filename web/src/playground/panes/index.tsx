@@ -1,8 +1,10 @@
 /** The same answer, watched several times over networks that can be cut, and proven to be the same. */
 
 import { useEffect, useState, useSyncExternalStore } from "react";
+import { CrowdCard } from "./crowd-card.tsx";
 import { Head } from "./head.tsx";
 import { Pane } from "./pane.tsx";
+import { Stories } from "./stories.tsx";
 import { createWatchers, type Watchers } from "./watchers.ts";
 import "./panes.css";
 
@@ -34,6 +36,10 @@ function Watched({ watchers }: { watchers: Watchers }) {
         {shown.watchers.map((watcher) => (
           <Pane key={watcher.id} watcher={watcher} watchers={watchers} relation={shown.relations.get(watcher.id)} />
         ))}
+      </div>
+      <div className="panes-below">
+        <Stories watchers={watchers} shown={shown} />
+        <CrowdCard run={watchers.run} live={shown.live} />
       </div>
     </>
   );

@@ -33,6 +33,8 @@ export interface Shown {
   readonly verdict: Verdict;
   /** How each watcher stands to the longest. */
   readonly relations: ReadonlyMap<string, Relation>;
+  /** Whether more may come. */
+  readonly live: boolean;
 }
 
 export interface Watchers {
@@ -57,7 +59,7 @@ export function createWatchers(run: string): Watchers {
   const now = (): number => performance.now() - began;
   const listeners = new Set<() => void>();
   const painters = new Set<() => void>();
-  let shown: Shown = { watchers: [], verdict: NOTHING, relations: new Map() };
+  let shown: Shown = { watchers: [], verdict: NOTHING, relations: new Map(), live: true };
   let frame: number | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let made = 0;
@@ -89,7 +91,8 @@ export function createWatchers(run: string): Watchers {
   function compare(): void {
     const { verdict, relations } = judge(shown.watchers, tape);
     const { hash } = shown.verdict;
-    shown = { ...shown, verdict: { ...verdict, hash: verdict.kind === "equal" ? hash : undefined }, relations };
+    const live = !tape.ledger.ended && !tape.error;
+    shown = { ...shown, verdict: { ...verdict, hash: verdict.kind === "equal" ? hash : undefined }, relations, live };
     if (verdict.kind === "equal" && !hash) void prove();
     tell();
   }
