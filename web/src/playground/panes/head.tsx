@@ -10,6 +10,8 @@ const ENTRANCES = [
   { transport: "ws", from: "snapshot", label: "WebSocket, snapshot" },
 ] as const;
 
+const SIGNS = { none: "·", "so-far": "=", equal: "✓", differs: "≠" } as const;
+
 /** The verdict over all watchers, and what is done to all of them. */
 export function Head({ watchers, shown: { watchers: all, verdict } }: { watchers: Watchers; shown: Shown }) {
   const live = all.filter((watcher) => !["ended", "failed"].includes(watcher.view().state));
@@ -17,8 +19,14 @@ export function Head({ watchers, shown: { watchers: all, verdict } }: { watchers
   const streams = all.filter(({ transport }) => transport === "sse").length;
   return (
     <header className="panes-head">
+      {/* Each change of the verdict is said, and not each event. */}
+      <p className="visually-hidden" role="status">
+        {verdict.kind === "so-far" || verdict.kind === "none" ? VERDICTS[verdict.kind] : sentence(verdict, all.length)}
+      </p>
       <div className="verdict" data-kind={verdict.kind} data-testid="verdict">
-        <b className="verdict-badge">{VERDICTS[verdict.kind]}</b>
+        <b className="verdict-badge">
+          <span aria-hidden="true">{SIGNS[verdict.kind]}</span> {VERDICTS[verdict.kind]}
+        </b>
         <span className="number" data-testid="sentence">
           {sentence(verdict, all.length)}
         </span>

@@ -32,7 +32,7 @@ function Watched({ watchers }: { watchers: Watchers }) {
   return (
     <>
       <Head watchers={watchers} shown={shown} />
-      <div className="pane-strip">
+      <div className="pane-strip" data-count={shown.watchers.length}>
         {shown.watchers.map((watcher) => (
           <Pane key={watcher.id} watcher={watcher} watchers={watchers} relation={shown.relations.get(watcher.id)} />
         ))}

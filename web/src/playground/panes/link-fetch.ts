@@ -88,6 +88,12 @@ function createBlocks(wire: Wire): (piece: Uint8Array) => Uint8Array[] {
   return (piece) => {
     const all = begun.length ? joined(begun, piece) : piece;
     const blocks: Uint8Array[] = [];
+    if (!wire.slow && !wire.losing) {
+      // Nothing is to be done with them: they pass as they came.
+      const end = lastBlockEnd(all);
+      begun = all.subarray(end);
+      return end > 0 ? [all.subarray(0, end)] : blocks;
+    }
     let start = 0;
     for (let end = blockEnd(all, start); end > 0; end = blockEnd(all, start)) {
       const block = all.subarray(start, end);
@@ -110,6 +116,13 @@ function blockEnd(text: Uint8Array, start: number): number {
     if (text[at + 1] === NEWLINE) return at + 2;
   }
   return 0;
+}
+
+function lastBlockEnd(text: Uint8Array): number {
+  for (let at = text.lastIndexOf(NEWLINE); at > 0; at = text.lastIndexOf(NEWLINE, at - 1)) {
+    if (text[at - 1] === NEWLINE) return at + 1;
+  }
+  return text.length > MAX_BLOCK ? text.length : 0;
 }
 
 function joined(first: Uint8Array, second: Uint8Array): Uint8Array {

@@ -5,14 +5,20 @@
 
 import type { Watcher } from "./watcher.ts";
 
-/** Characters of one piece, and on the screen. All of it is kept for the comparison. */
-const PIECE = 2_000;
-const SHOWN = 24_000;
+/**
+ * Characters of a block from which on the next line begins another one, since only the last block is laid out anew; without
+ * lines, it is cut at so many. And on the screen: all of the text is kept for the comparison.
+ */
+const BLOCK = 400;
+const LONGEST = 4_000;
+const SHOWN = 12_000;
 /** Pixels: who is this close to the end of the text wants to stay there. */
 const NEAR_END = 24;
 
 export interface PaneText {
   paint(): void;
+  /** After all that is painted in this frame, since it has the browser lay them out. */
+  settle(): void;
   close(): void;
 }
 
@@ -22,33 +28,46 @@ export function createPaneText(scroller: HTMLElement, body: HTMLElement, watcher
   let onScreen = 0;
   let begun = 0; // stretches that have been begun
   let resets = -1;
+  let block: HTMLElement | undefined;
+  let inBlock = 0;
   let node: Text | undefined;
   let following = true;
   let scrolledTo = 0;
+  let moved = false;
 
   function clear(): void {
     body.replaceChildren();
     painted = begun = onScreen = 0;
-    node = undefined;
+    node = block = undefined;
     resets = ledger.resets;
   }
 
   /** A stretch that was missed is marked as such. */
-  function start(missed: boolean): void {
-    const span = document.createElement("span");
-    if (missed) span.className = "missed";
+  function start(missed: boolean, anew: boolean): void {
+    if (anew || !block) {
+      block = document.createElement("div");
+      body.append(block);
+      inBlock = 0;
+    }
     node = document.createTextNode("");
-    span.append(node);
-    body.append(span);
+    if (missed) {
+      const mark = document.createElement("mark");
+      mark.append(node);
+      block.append(mark);
+    } else block.append(node);
   }
 
   function append(text: string, missed: boolean): void {
     for (let at = 0; at < text.length; ) {
-      if (!node || node.length >= PIECE) start(missed);
-      const piece = text.slice(at, at + PIECE);
+      const full = inBlock >= LONGEST || (inBlock >= BLOCK && node?.data.endsWith("\n"));
+      if (!node || full) start(missed, Boolean(full));
+      // Up to the end of the line where the block may end, if it is there.
+      const line = text.indexOf("\n", at + Math.max(0, BLOCK - inBlock)) + 1;
+      const piece = text.slice(at, Math.min(line || text.length, at + LONGEST));
       node!.appendData(piece);
-      onScreen += piece.length;
       at += piece.length;
+      inBlock += piece.length;
+      onScreen += piece.length;
     }
   }
 
@@ -69,7 +88,7 @@ export function createPaneText(scroller: HTMLElement, body: HTMLElement, watcher
       body.replaceChildren();
       painted = text.length - SHOWN;
       onScreen = 0;
-      node = undefined;
+      node = block = undefined;
     }
     const all = watcher.stretches;
     for (let place = Math.max(0, begun - 1); place < all.length; place += 1) {
@@ -83,10 +102,15 @@ export function createPaneText(scroller: HTMLElement, body: HTMLElement, watcher
       painted = Math.max(painted, to);
     }
     trim();
-    if (following) {
+    moved = true;
+  }
+
+  function settle(): void {
+    if (moved && following) {
       scroller.scrollTop = scroller.scrollHeight;
       scrolledTo = scroller.scrollTop;
     }
+    moved = false;
   }
 
   // Only going up leaves the end: a narrower pane must not lose it.
@@ -97,5 +121,5 @@ export function createPaneText(scroller: HTMLElement, body: HTMLElement, watcher
   }
 
   scroller.addEventListener("scroll", scrolled, { passive: true });
-  return { paint, close: () => scroller.removeEventListener("scroll", scrolled) };
+  return { paint, settle, close: () => scroller.removeEventListener("scroll", scrolled) };
 }

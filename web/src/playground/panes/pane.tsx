@@ -47,7 +47,7 @@ export function Pane({ watcher, watchers, relation }: PaneProps) {
         <Text watcher={watcher} watchers={watchers} />
         {away && <Away watcher={watcher} watchers={watchers} />}
       </div>
-      <Numbers watcher={watcher} watchers={watchers} breaks={view.breaks} />
+      <Numbers watcher={watcher} watchers={watchers} resumed={view.resumed} />
       <p className="pane-account" data-testid="account">
         {view.error ? `${view.error.code}: ${view.error.message}` : gap ? account(gap) : "Not cut so far."}{" "}
         <b data-testid="tally" data-bad={relation?.kind === "differs" || ledger.repeated > 0 || undefined}>
@@ -68,10 +68,10 @@ interface PartProps {
 
 function Text({ watcher, watchers }: PartProps) {
   const scroller = useRef<HTMLDivElement>(null);
-  const body = useRef<HTMLParagraphElement>(null);
+  const body = useRef<HTMLDivElement>(null);
   useEffect(() => {
     const text = createPaneText(scroller.current!, body.current!, watcher);
-    const forget = watchers.onFrame(text.paint);
+    const forget = watchers.onFrame(text.paint, text.settle);
     return () => {
       forget();
       text.close();
@@ -80,7 +80,7 @@ function Text({ watcher, watchers }: PartProps) {
   }, [watcher, watchers]);
   return (
     <div className="pane-text" ref={scroller} role="region" aria-label={`Answer, ${watcher.name}`} tabIndex={0}>
-      <p ref={body} data-testid="text" />
+      <div ref={body} data-testid="text" />
     </div>
   );
 }
@@ -112,7 +112,7 @@ function Away({ watcher, watchers }: PartProps) {
   );
 }
 
-function Numbers({ watcher, watchers, breaks }: PartProps & { breaks: number }) {
+function Numbers({ watcher, watchers, resumed }: PartProps & { resumed: number }) {
   const cursor = useRef<HTMLElement>(null);
   const received = useRef<HTMLElement>(null);
   const track = useRef<HTMLElement>(null);
@@ -141,7 +141,7 @@ function Numbers({ watcher, watchers, breaks }: PartProps & { breaks: number }) 
         </div>
         <div>
           <dt>Resumed</dt>
-          <dd className="number" data-testid="breaks">{`${count(breaks)}×`}</dd>
+          <dd className="number" data-testid="resumed">{`${count(resumed)}×`}</dd>
         </div>
       </dl>
     </>

@@ -47,7 +47,8 @@ export interface View {
   readonly until?: number | undefined;
   readonly rate: number;
   readonly gaps: readonly Gap[];
-  readonly breaks: number;
+  /** How often it was taken up again. */
+  readonly resumed: number;
   readonly error?: TokentapeError | undefined;
   /** The link is to lose, or has lost, so many messages. */
   readonly falsified: number;
@@ -110,7 +111,7 @@ export function createWatcher({ id, name, run, transport, from, head, now, chang
   });
   let stretches: Stretch[] = [{ from: 0, missed: false }];
   let resets = 0;
-  let view: View = { state: "connecting", rate: 0, gaps: [], breaks: 0, falsified: 0 };
+  let view: View = { state: "connecting", rate: 0, gaps: [], resumed: 0, falsified: 0 };
   let timer: ReturnType<typeof setTimeout> | undefined;
   let gapBegan = 0;
   let aim = 0;
@@ -146,7 +147,7 @@ export function createWatcher({ id, name, run, transport, from, head, now, chang
     gapBegan = now();
     story.mark(why, ledger.cursor);
     const gap: Gap = { why, cursor: ledger.cursor, missed: 0, merged: 0, over: false };
-    show({ gaps: [...view.gaps.slice(-MAX_GAPS + 1), gap], breaks: view.breaks + 1 });
+    show({ gaps: [...view.gaps.slice(-MAX_GAPS + 1), gap] });
   }
 
   function ready(event: TapeEvent & { type: "ready" }): void {
@@ -157,6 +158,7 @@ export function createWatcher({ id, name, run, transport, from, head, now, chang
     }
     aim = head();
     story.mark("resumed", event.data.cursor);
+    show({ resumed: view.resumed + 1 });
     amend({ seconds: (now() - gapBegan) / 1000, outcome: event.data.outcome, over: aim <= ledger.offset });
   }
 

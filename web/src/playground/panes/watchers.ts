@@ -41,8 +41,8 @@ export interface Watchers {
   readonly run: string;
   get(): Shown;
   subscribe(listener: () => void): () => void;
-  /** Called once per frame in which something came. */
-  onFrame(paint: () => void): () => void;
+  /** Called once per frame in which something came; `settle` after all have painted. */
+  onFrame(paint: () => void, settle?: () => void): () => void;
   /** Milliseconds of the common clock. */
   now(): number;
   /** The last offset that anybody has. */
@@ -58,7 +58,7 @@ export function createWatchers(run: string): Watchers {
   const began = performance.now();
   const now = (): number => performance.now() - began;
   const listeners = new Set<() => void>();
-  const painters = new Set<() => void>();
+  const painters = new Set<{ paint: () => void; settle: (() => void) | undefined }>();
   let shown: Shown = { watchers: [], verdict: NOTHING, relations: new Map(), live: true };
   let frame: number | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -73,7 +73,8 @@ export function createWatchers(run: string): Watchers {
   function came(): void {
     frame ??= requestAnimationFrame(() => {
       frame = undefined;
-      for (const paint of painters) paint();
+      for (const { paint } of painters) paint();
+      for (const { settle } of painters) settle?.();
     });
     timer ??= setTimeout(() => {
       timer = undefined;
@@ -118,10 +119,11 @@ export function createWatchers(run: string): Watchers {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    onFrame(paint) {
-      painters.add(paint);
+    onFrame(paint, settle) {
+      const painter = { paint, settle };
+      painters.add(painter);
       came();
-      return () => painters.delete(paint);
+      return () => painters.delete(painter);
     },
     add(transport, from) {
       if (shown.watchers.length >= MAX_WATCHERS) return;
