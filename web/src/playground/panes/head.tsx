@@ -10,10 +10,13 @@ const ENTRANCES = [
   { transport: "ws", from: "snapshot", label: "WebSocket, snapshot" },
 ] as const;
 
+/** The id of the control that adds a watcher. */
+export const JOIN = "panes-join";
+
 const SIGNS = { none: "·", "so-far": "=", equal: "✓", differs: "≠" } as const;
 
 /** The verdict over all watchers, and what is done to all of them. */
-export function Head({ watchers, shown: { watchers: all, verdict } }: { watchers: Watchers; shown: Shown }) {
+export function Head({ watchers, shown: { watchers: all, verdict, error } }: { watchers: Watchers; shown: Shown }) {
   const live = all.filter((watcher) => !["ended", "failed"].includes(watcher.view().state));
   const away = live.length > 0 && live.every((watcher) => watcher.view().state === "cut");
   const streams = all.filter(({ transport }) => transport === "sse").length;
@@ -28,7 +31,7 @@ export function Head({ watchers, shown: { watchers: all, verdict } }: { watchers
           <span aria-hidden="true">{SIGNS[verdict.kind]}</span> {VERDICTS[verdict.kind]}
         </b>
         <span className="number" data-testid="sentence">
-          {sentence(verdict, all.length)}
+          {error ? `The tape cannot be read: ${error.message}` : sentence(verdict, all.length)}
         </span>
         {verdict.hash && (
           <code title="SHA-256 of the text, in each pane and on the tape" data-testid="hash">
@@ -38,7 +41,7 @@ export function Head({ watchers, shown: { watchers: all, verdict } }: { watchers
       </div>
       <div className="panes-actions">
         <select
-          className="join"
+          id={JOIN}
           aria-label="Add a watcher"
           value=""
           disabled={all.length >= MAX_WATCHERS}

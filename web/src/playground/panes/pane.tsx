@@ -1,6 +1,7 @@
 import { useEffect, useLayoutEffect, useRef, useSyncExternalStore } from "react";
 import type { Relation } from "./equality.ts";
 import { Faults } from "./faults.tsx";
+import { JOIN } from "./head.tsx";
 import { createPaneText } from "./pane-text.ts";
 import type { Watcher } from "./watcher.ts";
 import type { Watchers } from "./watchers.ts";
@@ -39,7 +40,17 @@ export function Pane({ watcher, watchers, relation }: PaneProps) {
         <span className="badge" data-state={BADGES[view.state]} data-testid="state">
           {STATES[view.state]}
         </span>
-        <button type="button" className="quiet icon" aria-label={`Remove ${name}`} title="Remove" onClick={() => watchers.remove(id)}>
+        <button
+          type="button"
+          className="quiet icon"
+          aria-label={`Remove ${name}`}
+          title="Remove"
+          onClick={() => {
+            watchers.remove(id);
+            // Where another one can be had, since the button is gone.
+            document.getElementById(JOIN)?.focus();
+          }}
+        >
           ✕
         </button>
       </header>

@@ -11,7 +11,7 @@ import { createLink } from "./link.ts";
 import { createStory, type Story } from "./story.ts";
 
 /** Milliseconds between attempts: somebody is looking, so they are short. */
-const BACKOFF = { base: 250, cap: 1_500 };
+const BACKOFF = { base: 200, cap: 500 };
 /** Milliseconds: on a slow link a large message takes its time, and is not there before its end. */
 const SILENCE = 60_000;
 /** Breaks of the connection that are kept, and pieces of text that are told apart. */

@@ -1,6 +1,6 @@
 /** All watchers of one run that the page has, the tape that they are compared with, and the verdict. */
 
-import type { From } from "tokentape";
+import type { From, TokentapeError } from "tokentape";
 import { client } from "../../app/server.ts";
 import { hashOf, relate, type Relation } from "./equality.ts";
 import { createWatcher, type Watcher } from "./watcher.ts";
@@ -35,6 +35,8 @@ export interface Shown {
   readonly relations: ReadonlyMap<string, Relation>;
   /** Whether more may come. */
   readonly live: boolean;
+  /** Why there is no tape to compare with. */
+  readonly error?: TokentapeError | undefined;
 }
 
 export interface Watchers {
@@ -62,6 +64,7 @@ export function createWatchers(run: string): Watchers {
   let shown: Shown = { watchers: [], verdict: NOTHING, relations: new Map(), live: true };
   let frame: number | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
+  let closed = false;
   let made = 0;
   let late = 0;
 
@@ -71,6 +74,7 @@ export function createWatchers(run: string): Watchers {
   }
 
   function came(): void {
+    if (closed) return;
     frame ??= requestAnimationFrame(() => {
       frame = undefined;
       for (const { paint } of painters) paint();
@@ -93,7 +97,7 @@ export function createWatchers(run: string): Watchers {
     const { verdict, relations } = judge(shown.watchers, tape);
     const { hash } = shown.verdict;
     const live = !tape.ledger.ended && !tape.error;
-    shown = { ...shown, verdict: { ...verdict, hash: verdict.kind === "equal" ? hash : undefined }, relations, live };
+    shown = { ...shown, verdict: { ...verdict, hash: verdict.kind === "equal" ? hash : undefined }, relations, live, error: tape.error };
     if (verdict.kind === "equal" && !hash) void prove();
     tell();
   }
@@ -142,8 +146,8 @@ export function createWatchers(run: string): Watchers {
     close() {
       for (const watcher of shown.watchers) watcher.close();
       tape.close();
+      closed = true;
       clearTimeout(timer);
-      timer = 0 as never; // nothing is compared any more
       if (frame !== undefined) cancelAnimationFrame(frame);
       painters.clear();
       listeners.clear();
