@@ -10,7 +10,8 @@ import { closes, openingFence, undent, type Fence } from "./fence.ts";
 import { mend } from "./mend.ts";
 
 export type Block =
-  | { readonly kind: "markdown"; readonly raw: string; readonly token: MarkedToken }
+  /** `goesOn`: more rows of the table before it. */
+  | { readonly kind: "markdown"; readonly raw: string; readonly token: MarkedToken; readonly goesOn?: boolean }
   | { readonly kind: "code"; readonly text: string; readonly language: string; readonly open: boolean }
   /** What would take too long to read as Markdown. */
   | { readonly kind: "plain"; readonly text: string };
@@ -31,8 +32,8 @@ export interface BlockReader {
 
 /** Characters that are read at once; a block that is longer is no Markdown to us. */
 const WINDOW = 8_192;
-/** Beyond this a list is cut after an item that is finished, so that the next one is read without it. */
-const LONG_LIST = 2_048;
+/** Beyond this a list or a table is cut after what is finished of it, so that what follows is read without that. */
+const LONG = 2_048;
 /** So many delimiters in a window, and one of four characters: that is no prose, and takes long to match. */
 const MANY_DELIMITERS = 500;
 /** Milliseconds for one update; the rest of a long text comes with the next ones. */
@@ -52,9 +53,11 @@ export function createBlocks(now: () => number = () => performance.now()): Block
   let done = 0;
   let fence: (Fence & { body: number; line: number }) | undefined;
   let links: Links = {};
+  /** The head of a table that was cut there. */
+  let head = { text: "", at: -1 };
 
   function restart(): void {
-    [seen, blocks, finished, done, fence, links] = ["", [], 0, 0, undefined, {}];
+    [seen, blocks, finished, done, fence, links, head] = ["", [], 0, 0, undefined, {}, { text: "", at: -1 }];
   }
 
   function show(block: Block): void {
@@ -103,7 +106,8 @@ export function createBlocks(now: () => number = () => performance.now()): Block
     const isWhole = text.length - start <= WINDOW;
     const tail = text.slice(start, isWhole ? text.length : start + WINDOW);
     if (enterFence(tail)) return true;
-    const tokens = lex(isWhole && !isFinal ? mend(tail) : tail, links);
+    const before = head.at === start ? head.text : "";
+    const tokens = lex(isWhole && !isFinal ? mend(before + tail) : before + tail, links);
     if (!tokens) {
       finish({ kind: "plain", text: tail }, start + tail.length);
       return !isWhole;
@@ -114,10 +118,11 @@ export function createBlocks(now: () => number = () => performance.now()): Block
     for (; index < last; index += 1) {
       const token = tokens[index]!;
       // Where marked does not give back what it was given, nothing is known to be finished.
-      if (!isAll && !text.startsWith(token.raw, done)) break;
-      const end = Math.min(text.length, done + token.raw.length);
+      const raw = index === 0 ? token.raw.slice(before.length) : token.raw;
+      if (!isAll && !text.startsWith(raw, done)) break;
+      const end = Math.min(text.length, done + raw.length);
       if (token.type === "def") links[token.tag] ??= { href: token.href, title: token.title };
-      if (isShown(token)) finish(blockOf(token), end);
+      if (isShown(token)) finish(blockOf(token, index === 0 && before !== ""), end);
       else done = end;
     }
     if (isAll) {
@@ -125,13 +130,14 @@ export function createBlocks(now: () => number = () => performance.now()): Block
       return false;
     }
     if (index === last && enterFence(text.slice(done, done + WINDOW))) return true;
+    const rest = index === 0 ? before : "";
+    if (index === last && cut(text, tokens[last], rest)) return true;
     if (!isWhole) {
       // One block that is longer than a window.
       if (done === start) finish({ kind: "plain", text: tail }, start + tail.length);
       return true;
     }
-    if (index === last && cutList(text, tokens[last])) return true;
-    for (const token of tokens.slice(index)) if (isShown(token)) show(blockOf(token));
+    for (const [place, token] of tokens.slice(index).entries()) if (isShown(token)) show(blockOf(token, place === 0 && rest !== ""));
     return false;
   }
 
@@ -141,13 +147,15 @@ export function createBlocks(now: () => number = () => performance.now()): Block
     return opening !== undefined;
   }
 
-  /** Of a long list all but the last item are finished. */
-  function cutList(text: string, token: MarkedToken | undefined): boolean {
-    if (token?.type !== "list" || token.raw.length < LONG_LIST || token.items.length < 2) return false;
-    const length = token.raw.length - token.items.at(-1)!.raw.length;
-    const raw = token.raw.slice(0, length);
-    if (!text.startsWith(raw, done)) return false;
-    finish({ kind: "markdown", raw, token: { ...token, raw, items: token.items.slice(0, -1) } }, done + length);
+  /** Of a long list or table all but the last item or row are finished. */
+  function cut(text: string, token: MarkedToken | undefined, before: string): boolean {
+    if (!token || token.raw.length < LONG) return false;
+    const raw = token.raw.slice(before.length);
+    const length = finishedLength(token, raw);
+    if (length === 0 || !text.startsWith(raw.slice(0, length), done)) return false;
+    const block = { kind: "markdown", raw: raw.slice(0, length), token: withoutLast(token), goesOn: before !== "" } as const;
+    finish(block, done + length);
+    if (token.type === "table") head = { text: before || raw.split("\n", 2).join("\n") + "\n", at: done };
     return true;
   }
 
@@ -155,7 +163,9 @@ export function createBlocks(now: () => number = () => performance.now()): Block
     update(given, isFinal) {
       const text = given.includes("\r") ? given.replace(/\r\n?/g, "\n") : given;
       if (text === seen && isFinal === wasFinal && !result.pending) return result;
-      if (!text.startsWith(seen) || (wasFinal && text !== seen)) restart();
+      // Links may be defined after they are used: at the end all is known.
+      const isDefined = isFinal && !wasFinal && Object.keys(links).length > 0;
+      if (!text.startsWith(seen) || (wasFinal && text !== seen) || isDefined) restart();
       [seen, wasFinal, tailed] = [text, isFinal, 0];
       const before = result.blocks;
       blocks = [...blocks];
@@ -170,15 +180,26 @@ export function createBlocks(now: () => number = () => performance.now()): Block
   };
 }
 
-function blockOf(token: MarkedToken): Block {
-  if (token.type !== "code") return { kind: "markdown", raw: token.raw, token };
+/** How much of a list or a table is there for sure. */
+function finishedLength(token: MarkedToken, raw: string): number {
+  if (token.type === "list" && token.items.length > 1) return raw.length - token.items.at(-1)!.raw.length;
+  return token.type === "table" && token.rows.length > 1 ? raw.trimEnd().lastIndexOf("\n") + 1 : 0;
+}
+
+function withoutLast(token: MarkedToken): MarkedToken {
+  if (token.type === "list") return { ...token, items: token.items.slice(0, -1) };
+  return token.type === "table" ? { ...token, rows: token.rows.slice(0, -1) } : token;
+}
+
+function blockOf(token: MarkedToken, goesOn: boolean): Block {
+  if (token.type !== "code") return { kind: "markdown", raw: token.raw, token, goesOn };
   return { kind: "code", text: token.text, language: token.lang?.split(/\s/, 1)[0] ?? "", open: false };
 }
 
 const isShown = ({ type }: MarkedToken): boolean => type !== "space" && type !== "def";
 
 function isSame(one: Block, other: Block): boolean {
-  if (one.kind === "markdown") return other.kind === "markdown" && one.raw === other.raw && one.token.type === other.token.type;
+  if (one.kind === "markdown") return other.kind === "markdown" && one.raw === other.raw && one.token.type === other.token.type && one.goesOn === other.goesOn;
   if (one.kind === "plain") return other.kind === "plain" && one.text === other.text;
   return other.kind === "code" && one.text === other.text && one.language === other.language && one.open === other.open;
 }
@@ -187,8 +208,8 @@ function isSame(one: Block, other: Block): boolean {
 function lex(text: string, links: Links): MarkedToken[] | undefined {
   const delimiters = text.match(/[*_[\]`<>|~]/g)?.length ?? 0;
   if (delimiters > MANY_DELIMITERS && delimiters * 4 > text.length) return undefined;
-  // Quotes in quotes in quotes are read by recursion.
-  if (/^(?:[ \t]*>){12}/m.test(text)) return undefined;
+  // Quotes in quotes in quotes, and lists in lists, are read by recursion.
+  if (/^(?:[ \t]*(?:>|[-+*][ \t]|\d{1,9}[.)][ \t])){12}/m.test(text)) return undefined;
   const lexer = new Lexer({ gfm: true });
   Object.assign(lexer.tokens.links, links);
   try {

@@ -39,5 +39,5 @@ const Group = memo(
 const One = memo(function One({ block }: { block: Block }) {
   if (block.kind === "code") return <CodeBlock text={block.text} language={block.language} open={block.open} />;
   if (block.kind === "plain") return <p className="plain">{block.text}</p>;
-  return <Content tokens={[block.token]} />;
+  return <Content tokens={[block.token]} goesOn={block.goesOn} />;
 });

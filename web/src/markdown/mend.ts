@@ -6,7 +6,7 @@
  */
 
 /** Lines of nothing but marks are held back until it is known what they begin. */
-const UNDECIDED = /^[ \t>]*(?:[-+*_=~`#|:. \t]*|\d{1,9}[.)]?[ \t]*|[-+*] \[[ xX]?\]?[ \t]*|(?:`{3}|~{3})[^\n]*)$/;
+const UNDECIDED = /^[ \t>]*(?:[-+*_=~`#|:. \t]*|\d{1,9}[.)]?[ \t]*|[-+*] \[[ xX]?\]?[ \t]*|(?:`{3}|~{3})[^\n]*|<[^\s>]*|\[[^\]]{0,80}(?:\](?::[^\n]*)?)?)$/;
 
 /** Completes the end of a text that goes on. */
 export function mend(text: string): string {

@@ -8,11 +8,18 @@ import { Link, Picture } from "./link.tsx";
 /** Deeper than anybody writes: what is below is shown as it was written. */
 const MAX_DEPTH = 24;
 
-export function Content({ tokens, depth = 0 }: { tokens: readonly MarkedToken[] | undefined; depth?: number }) {
-  return tokens?.map((token, place) => <Fragment key={place}>{element(token, depth + 1)}</Fragment>);
+interface ContentProps {
+  tokens: readonly MarkedToken[] | undefined;
+  depth?: number;
+  /** The table among them has its head above. */
+  goesOn?: boolean | undefined;
 }
 
-function element(token: MarkedToken, depth: number): ReactNode {
+export function Content({ tokens, depth = 0, goesOn }: ContentProps) {
+  return tokens?.map((token, place) => <Fragment key={place}>{element(token, depth + 1, goesOn)}</Fragment>);
+}
+
+function element(token: MarkedToken, depth: number, goesOn?: boolean): ReactNode {
   if (depth > MAX_DEPTH) return token.raw;
   const inside = (tokens: Tokens.Generic[] | undefined): ReactNode => (
     <Content tokens={tokens as MarkedToken[] | undefined} depth={depth} />
@@ -27,7 +34,7 @@ function element(token: MarkedToken, depth: number): ReactNode {
     case "blockquote":
       return <blockquote>{inside(token.tokens)}</blockquote>;
     case "table":
-      return <Table token={token} depth={depth} />;
+      return <Table token={token} depth={depth} hasHead={!goesOn} />;
     case "code":
       return <CodeBlock text={token.text} language={token.lang?.split(/\s/, 1)[0] ?? ""} open={false} />;
     case "hr":
@@ -77,7 +84,7 @@ function List({ token, depth }: { token: Tokens.List; depth: number }) {
   return token.ordered ? <ol start={Number(token.start) || undefined}>{items}</ol> : <ul>{items}</ul>;
 }
 
-function Table({ token, depth }: { token: Tokens.Table; depth: number }) {
+function Table({ token, depth, hasHead }: { token: Tokens.Table; depth: number; hasHead: boolean }) {
   const cell = (Tag: "th" | "td", { tokens, align }: Tokens.TableCell, place: number): ReactNode => (
     <Tag key={place} data-align={align ?? undefined} scope={Tag === "th" ? "col" : undefined}>
       <Content tokens={tokens as MarkedToken[]} depth={depth} />
@@ -86,7 +93,7 @@ function Table({ token, depth }: { token: Tokens.Table; depth: number }) {
   return (
     <div className="wide" tabIndex={0} role="region" aria-label="Table">
       <table>
-        <thead>
+        <thead className={hasHead ? undefined : "visually-hidden"}>
           <tr>{token.header.map((one, place) => cell("th", one, place))}</tr>
         </thead>
         <tbody>
