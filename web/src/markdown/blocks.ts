@@ -164,7 +164,7 @@ export function createBlocks(now: () => number = () => performance.now()): Block
       const text = given.includes("\r") ? given.replace(/\r\n?/g, "\n") : given;
       if (text === seen && isFinal === wasFinal && !result.pending) return result;
       // Links may be defined after they are used: at the end all is known.
-      const isDefined = isFinal && !wasFinal && Object.keys(links).length > 0;
+      const isDefined = isFinal && !wasFinal && /^ {0,3}\[[^\]\n]+\]:/m.test(text);
       if (!text.startsWith(seen) || (wasFinal && text !== seen) || isDefined) restart();
       [seen, wasFinal, tailed] = [text, isFinal, 0];
       const before = result.blocks;
