@@ -65,7 +65,7 @@ def test_every_file_of_the_package_is_in_the_wheel_and_nothing_else(wheel: Path)
         for path in PACKAGE.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    assert {"tokentape/py.typed", "tokentape/stores/sqlite/schema.sql", "tokentape/server/page/index.html"} <= ours
+    assert {"tokentape/py.typed", "tokentape/stores/sqlite/schema.sql", "tokentape/server/web/index.html"} <= ours
     packed = set(zipfile.ZipFile(wheel).namelist())
     assert {name for name in packed if ".dist-info/" not in name} == ours
 

@@ -51,17 +51,15 @@ export function AnswerBody({ chat, answer, isLast, isBusy, actions }: AnswerProp
           </span>
         )}
         <Figures chat={chat} answer={answer} />
-        {!isLive && (
-          <span className="buttons">
-            <CopyButton text={content} label="Copy this answer" />
-            {isLast && (
-              <button type="button" className="quiet small-button" data-action="again" disabled={isBusy} onClick={actions.again}>
-                {isWhole ? "Regenerate" : "Retry"}
-              </button>
-            )}
-          </span>
-        )}
-        <RequestButton run={run} before={before} />
+        <span className="buttons">
+          {!isLive && <CopyButton text={content} label="Copy this answer" />}
+          {!isLive && isLast && (
+            <button type="button" className="quiet small-button" data-action="again" disabled={isBusy} onClick={actions.again}>
+              {isWhole ? "Regenerate" : "Retry"}
+            </button>
+          )}
+          <RequestButton run={run} before={before} />
+        </span>
       </footer>
     </article>
   );

@@ -29,9 +29,11 @@ export function ChatBar({ chat, messages, isBusy, onClear, onMap }: ChatBarProps
       </button>
       {messages.length > 0 && (
         <>
-          <CopyButton text={() => location.href} label="Copy the link to this chat">
-            Link
-          </CopyButton>
+          <span className="not-narrow">
+            <CopyButton text={() => location.href} label="Copy the link to this chat">
+              Link
+            </CopyButton>
+          </span>
           <button type="button" className="quiet" disabled={isBusy} title="Take back all that was said here" onClick={onClear}>
             Clear
           </button>

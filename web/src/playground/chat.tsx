@@ -95,7 +95,7 @@ export function Chat({ chat, onRun }: { chat: string; onRun: (run: string | unde
         </div>
       )}
       <Composer ref={composer} models={models} isBusy={isBusy} onSend={say} onStop={() => void stop().catch(ignore)} />
-      <Announcer messages={messages} />
+      <Announcer messages={messages} isLoading={status === "loading"} />
       <KeyMap isOpen={isMapOpen} onClose={() => setMapOpen(false)} />
     </section>
   );

@@ -40,7 +40,7 @@ function Simulation({ given, change }: { given: Settings; change: (fields: Parti
   return (
     <>
       <button type="button" className="quiet summary number" popoverTarget={id} title="How the simulated model answers">
-        {given.rate === 0 ? "at once" : `${given.rate}/s`} · {given.tokens.toLocaleString()} tokens
+        {given.rate === 0 ? "at once" : `${given.rate}/s`} · {given.tokens.toLocaleString()} tokens{" "}
         {given.fault && <span className="badge" data-state="waiting">{given.fault}</span>} ▾
       </button>
       <div id={id} popover="auto" className="card menu simulation" role="group" aria-label="The simulated model">

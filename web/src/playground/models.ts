@@ -1,5 +1,6 @@
 import { useEffect, useState } from "react";
 import type { TokentapeError } from "tokentape";
+import { token } from "../app/server.ts";
 import { client } from "./client.ts";
 import type { ModelInfo } from "./settings.ts";
 
@@ -21,7 +22,9 @@ export function useModels(): { models: readonly ModelInfo[]; problem: TokentapeE
         if (gone.signal.aborted) return;
         const problem = error as TokentapeError;
         setState({ models: NONE, problem });
-        if (problem.retryable) timer = setTimeout(() => void ask(), PAUSE);
+        // Somebody has given a key that was refused, and is being asked for another one.
+        const isAskedFor = problem.code === "unauthorized" && (await token(false)) !== "";
+        if ((problem.retryable || isAskedFor) && !gone.signal.aborted) timer = setTimeout(() => void ask(), isAskedFor ? 0 : PAUSE);
       }
     };
     void ask();

@@ -59,7 +59,22 @@ export function Thread({ ref, chat, messages, isLoading, isBusy, actions }: Thre
   const last = messages.length - 1;
   return (
     <div className="thread">
-      <div className="scroller" ref={scroller} tabIndex={0} role="log" aria-label="Messages" aria-live="off" aria-busy={isLoading}>
+      <div
+        className="scroller"
+        ref={scroller}
+        // The browser's own way there is an animation, which ends where heights are not known yet.
+        onKeyDown={(event) => {
+          if (event.target !== scroller.current || !["Home", "End"].includes(event.key)) return;
+          event.preventDefault();
+          if (event.key === "End") rows.scrollToEnd();
+          else rows.scrollToIndex(0, { align: "start" });
+        }}
+        tabIndex={0}
+        role="log"
+        aria-label="Messages"
+        aria-live="off"
+        aria-busy={isLoading}
+      >
         {isLoading && <p className="loading quiet">Loading the conversation…</p>}
         <div className="rows" ref={rows.containerRef}>
           {rows.getVirtualItems().map(({ index, key }) => {
