@@ -249,7 +249,7 @@ async def test_a_server_that_wants_a_key(browser: Browser) -> None:
         # It is kept for the tab.
         await page.reload()
         await playground.ended()
-        await playground.last.get_by_role("button", name="Code").click()
+        await playground.last.get_by_role("button", name="Code", exact=True).click()
         await expect(page.get_by_role("dialog")).to_contain_text("Bearer $TOKENTAPE_KEY")
         assert visit.foreign == []
 
@@ -267,7 +267,7 @@ async def test_a_phone_needs_no_sideways_scrolling(browser: Browser, server: Ser
         await playground.say("x" * 300)
         await playground.ended()
         assert not await scrolls_sideways(visit.page)
-        await playground.last.get_by_role("button", name="Code").click()
+        await playground.last.get_by_role("button", name="Code", exact=True).click()
         await expect(visit.page.get_by_role("dialog")).to_contain_text("curl")
         assert not await scrolls_sideways(visit.page)
         assert visit.problems == []

@@ -44,7 +44,7 @@ async def test_what_is_copied_gives_the_same_answer(playground: Playground, serv
 
     page = playground.page
     await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    await playground.last.get_by_role("button", name="Code").click()
+    await playground.last.get_by_role("button", name="Code", exact=True).click()
     dialog = page.get_by_role("dialog")
     copied = {}
     for name in ("curl", "Python", "TypeScript"):

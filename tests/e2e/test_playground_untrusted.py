@@ -10,8 +10,6 @@ from browser import Playground, visiting
 from playwright.async_api import Browser, expect
 from served import composed
 
-from tokentape.hub.channels import Publish
-
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 EVIL: Final = "https://evil.invalid"
@@ -51,14 +49,15 @@ async def test_what_anybody_says_is_shown_as_text(browser: Browser) -> None:
             {"role": "tool", "content": [{"type": HOSTILE[0]}, {"type": "text", "text": TEXT}, None, 7]},
             {"role": "assistant", "content": {"__proto__": TEXT, "url": EVIL}},
         ]
-        await tape.channel(chat).publish([Publish(type="message", data=data) for data in said])
+        for data in said:
+            await tape.emit("message", data, chat)
         run = await tape.record(hostile(), channel=chat, metadata={"prompt": TEXT})
         async with visiting(browser, f"{url}#chat={chat}") as visit:
             page, playground = visit.page, Playground(visit)
             assert await playground.ended("error") == run.id
             for fold in await playground.last.locator("summary").all():
                 await fold.click()
-            await playground.last.get_by_role("button", name="Code").click()
+            await playground.last.get_by_role("button", name="Code", exact=True).click()
             await expect(page.get_by_role("dialog")).to_contain_text("curl")
             await page.keyboard.press("Escape")
             scroller = page.get_by_role("log")
@@ -81,9 +80,9 @@ async def test_what_anybody_says_is_shown_as_text(browser: Browser) -> None:
 async def test_a_megabyte_of_marks_does_not_hold_the_page(browser: Browser) -> None:
     async with composed() as (tape, url):
         chat = "chats/marks"
-        texts = [mark * (1_000_000 // len(mark)) for mark in ("*", "[", "> ", "- ")]
-        for text in texts:
-            await tape.channel(chat).publish([Publish(type="message", data={"role": "assistant", "content": text})])
+        for mark in ("*", "[", "> ", "- "):
+            # An event holds no more than 256 KiB, an answer as much as it likes.
+            await tape.record((mark * 1000 for _ in range(1_000_000 // len(mark) // 1000)), channel=chat)
         async with visiting(browser, f"{url}healthz") as visit:
             await visit.page.add_init_script(LONG_TASKS)
             await visit.page.goto(f"{url}#chat={chat}")

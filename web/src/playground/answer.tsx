@@ -27,7 +27,7 @@ interface AnswerProps {
 }
 
 export function AnswerBody({ chat, answer, isLast, isBusy, actions }: AnswerProps) {
-  const { run, state, content, reasoning, tool_calls: calls, tool_results: results, error } = answer;
+  const { run, state, content, reasoning, tool_calls: calls, tool_results: results, error, usage } = answer;
   const isLive = state === "running";
   const isWhole = state === "stop" || state === "tool_calls";
   const trouble = error && troubleOfAnswer(error);
@@ -50,7 +50,7 @@ export function AnswerBody({ chat, answer, isLast, isBusy, actions }: AnswerProp
             {ENDINGS[state]}
           </span>
         )}
-        <Figures chat={chat} answer={answer} />
+        <Figures chat={chat} run={run} isLive={isLive} counted={usage?.output_tokens} />
         <span className="buttons">
           {!isLive && <CopyButton text={content} label="Copy this answer" />}
           {!isLive && isLast && (

@@ -1,6 +1,6 @@
 /** The head of a chat: which one, other ones, and what can be done with all of it. */
 
-import { useSyncExternalStore } from "react";
+import { memo, useSyncExternalStore } from "react";
 import type { Message } from "tokentape";
 import { CopyButton } from "../app/copy-button.tsx";
 import { newChat, openChat } from "./address.ts";
@@ -10,15 +10,16 @@ import { recent } from "./recent.ts";
 
 interface ChatBarProps {
   chat: string;
-  messages: readonly Message[];
+  /** The first message of a person, if there is any message at all. */
+  first: Message | undefined;
+  isEmpty: boolean;
   isBusy: boolean;
   onClear: () => void;
   onMap: () => void;
 }
 
-export function ChatBar({ chat, messages, isBusy, onClear, onMap }: ChatBarProps) {
+export const ChatBar = memo(function ChatBar({ chat, first, isEmpty, isBusy, onClear, onMap }: ChatBarProps) {
   const known = useSyncExternalStore(recent.subscribe, recent.get);
-  const first = messages.find(({ role }) => role === "user");
   const title = known.find((entry) => entry.chat === chat)?.title ?? (first ? textOf(first.content).slice(0, 80) : "New chat");
   return (
     <header className="chat-bar">
@@ -27,7 +28,7 @@ export function ChatBar({ chat, messages, isBusy, onClear, onMap }: ChatBarProps
       <button type="button" className="quiet" title="A new chat (Alt+N)" onClick={() => openChat(newChat())}>
         New
       </button>
-      {messages.length > 0 && (
+      {!isEmpty && (
         <>
           <span className="not-narrow">
             <CopyButton text={() => location.href} label="Copy the link to this chat">
@@ -44,4 +45,4 @@ export function ChatBar({ chat, messages, isBusy, onClear, onMap }: ChatBarProps
       </button>
     </header>
   );
-}
+});

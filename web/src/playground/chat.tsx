@@ -56,12 +56,18 @@ export function Chat({ chat, onRun }: { chat: string; onRun: (run: string | unde
     [regenerate, edit, say],
   );
   const isBusy = status === "busy";
+  const halt = useCallback(() => void stop().catch(ignore), [stop]);
+  const empty = useCallback(() => {
+    forget(chat);
+    void clear().catch(ignore);
+  }, [chat, clear]);
+  const openMap = useCallback(() => setMapOpen(true), []);
   useKeys({
-    stop: isBusy ? () => void stop().catch(ignore) : undefined,
+    stop: isBusy ? halt : undefined,
     write: () => composer.current?.focus(),
     again: () => !isBusy && messages.length > 0 && actions.again(),
     newest: () => thread.current?.follow(),
-    map: () => setMapOpen(true),
+    map: openMap,
   });
 
   const trouble = problem ? troubleOf(problem) : error && troubleOf(error);
@@ -69,13 +75,11 @@ export function Chat({ chat, onRun }: { chat: string; onRun: (run: string | unde
     <section className="chat card" aria-label="Chat">
       <ChatBar
         chat={chat}
-        messages={messages}
+        first={messages.find(({ role }) => role === "user")}
+        isEmpty={messages.length === 0}
         isBusy={isBusy}
-        onClear={() => {
-          forget(chat);
-          void clear().catch(ignore);
-        }}
-        onMap={() => setMapOpen(true)}
+        onClear={empty}
+        onMap={openMap}
       />
       {messages.length === 0 && status !== "loading" ? (
         <Welcome onAsk={actions.ask} />
@@ -94,7 +98,7 @@ export function Chat({ chat, onRun }: { chat: string; onRun: (run: string | unde
           )}
         </div>
       )}
-      <Composer ref={composer} models={models} isBusy={isBusy} onSend={say} onStop={() => void stop().catch(ignore)} />
+      <Composer ref={composer} models={models} isBusy={isBusy} onSend={say} onStop={halt} />
       <Announcer messages={messages} isLoading={status === "loading"} />
       <KeyMap isOpen={isMapOpen} onClose={() => setMapOpen(false)} />
     </section>

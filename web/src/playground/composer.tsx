@@ -1,6 +1,6 @@
 /** Where one writes. What could not be sent is still there. */
 
-import { useEffect, useImperativeHandle, useLayoutEffect, useRef, useState, useSyncExternalStore, type Ref } from "react";
+import { memo, useEffect, useImperativeHandle, useLayoutEffect, useRef, useState, useSyncExternalStore, type Ref } from "react";
 import { ModelBar } from "./model-bar.tsx";
 import { chosen, isOpen, settings, type ModelInfo } from "./settings.ts";
 
@@ -19,7 +19,7 @@ interface ComposerProps {
 
 const MAX_LENGTH = 100_000;
 
-export function Composer({ ref, models, isBusy, onSend, onStop }: ComposerProps) {
+export const Composer = memo(function Composer({ ref, models, isBusy, onSend, onStop }: ComposerProps) {
   const [text, setText] = useState("");
   const [isSending, setSending] = useState(false);
   const field = useRef<HTMLTextAreaElement>(null);
@@ -92,7 +92,7 @@ export function Composer({ ref, models, isBusy, onSend, onStop }: ComposerProps)
       </div>
     </form>
   );
-}
+});
 
 /** Why nothing can be asked; empty when it can. */
 function reasonNot(models: readonly ModelInfo[], variant: string, model: ModelInfo | undefined): string {

@@ -1,7 +1,8 @@
+import { memo } from "react";
 import { useNote } from "./use-note.ts";
 
 /** What a run is doing as long as it says nothing. */
-export function Doing({ run, isSilent }: { run: string; isSilent: boolean }) {
+export const Doing = memo(function Doing({ run, isSilent }: { run: string; isSilent: boolean }) {
   const status = useNote(run)?.status;
   if (!status && !isSilent) return null;
   return (
@@ -9,17 +10,17 @@ export function Doing({ run, isSilent }: { run: string; isSilent: boolean }) {
       <i className="pulse" aria-hidden="true" /> {status ? words(status) : "Waiting for the first token"}
     </p>
   );
-}
+});
 
 /** That an answer began anew: what it had said before is void. */
-export function Resets({ run }: { run: string }) {
+export const Resets = memo(function Resets({ run }: { run: string }) {
   const resets = useNote(run)?.resets ?? [];
   return resets.map((reason, place) => (
     <p key={place} className="reset">
       It began anew ({reason}): what it had said before was taken back.
     </p>
   ));
-}
+});
 
 function words(status: Readonly<Record<string, unknown>>): string {
   const { state, position, attempt, seconds, code, failover } = status;

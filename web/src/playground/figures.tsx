@@ -1,21 +1,27 @@
 /** How fast an answer came, in small type: model, tokens, tokens per second, time to the first token. */
 
-import { useEffect } from "react";
-import type { Answer } from "tokentape";
+import { memo, useEffect } from "react";
 import { client, notes } from "./client.ts";
 import type { Note } from "./notes.ts";
 import { useNote } from "./use-note.ts";
 
-export function Figures({ chat, answer }: { chat: string; answer: Answer }) {
-  const { run, state, usage } = answer;
+interface FiguresProps {
+  chat: string;
+  run: string;
+  isLive: boolean;
+  /** Tokens as the provider counted them. */
+  counted: number | undefined;
+}
+
+export const Figures = memo(function Figures({ chat, run, isLive, counted }: FiguresProps) {
   const note = useNote(run);
-  const isMissing = state !== "running" && note !== undefined && note.first === undefined && note.tokens > 0 && note.after !== undefined;
+  const isMissing = !isLive && note !== undefined && note.first === undefined && note.tokens > 0 && note.after !== undefined;
   useEffect(() => {
     if (isMissing) void findFirst(chat, run, note.after!);
     // Once for each answer that is looked at.
   }, [isMissing, chat, run]);
-  return <span className="figures number">{figuresOf(note, usage?.output_tokens, Date.now()).join(" · ")}</span>;
-}
+  return <span className="figures number">{figuresOf(note, counted, Date.now()).join(" · ")}</span>;
+});
 
 export function figuresOf(note: Note | undefined, counted: number | undefined, now: number): string[] {
   if (!note) return [];

@@ -46,7 +46,10 @@ export function Thread({ ref, chat, messages, isLoading, isBusy, actions }: Thre
     directDomUpdatesMode: "position",
     paddingStart: 12,
     paddingEnd: 20,
-    onChange: (instance) => setAway(!instance.isAtEnd(NEAR)),
+    // From what is known: to ask the element would have it laid out in the middle of a frame.
+    onChange: ({ scrollOffset, scrollRect, getTotalSize }) => {
+      if (scrollRect) setAway(getTotalSize() - (scrollOffset ?? 0) - scrollRect.height > NEAR);
+    },
   });
   useImperativeHandle(ref, () => ({ follow: () => rows.scrollToEnd() }), [rows]);
 
