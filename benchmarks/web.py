@@ -4,9 +4,9 @@
 
 A conversation of so many messages is made, the page is opened on it, and one answer streams at so many tokens a second.
 Chromium's own trace says how long scripts ran between one frame and the next: event handlers, timers, frame callbacks,
-observers, microtasks and garbage collection, on the page's main thread; layout and painting are told apart. Changes of
-elements are counted by an observer in a script of ours, outside the message that is live. Needs `make web`, and a
-Chromium on the path or in $CHROMIUM.
+observers, microtasks and garbage collection, on the page's main thread, in time of its processor; layout and painting
+are told apart. Changes of elements are counted by an observer in a script of ours, outside the message that is live.
+Needs `make web`, and a Chromium on the path or in $CHROMIUM.
 """
 
 from __future__ import annotations
@@ -89,11 +89,12 @@ def spent(events: Sequence[dict[str, Any]], starts: Sequence[float]) -> tuple[li
     """Milliseconds of scripting and of drawing from each frame's beginning to the next.
 
     As DevTools counts them: what is nested is its own. So a layout that a script forced is drawing, not scripting.
+    It is time of the thread's processor, which does not grow when others use the machine.
     """
     scripting, drawing = [0.0] * (len(starts) + 1), [0.0] * (len(starts) + 1)
     open_: list[tuple[float, list[float]]] = []  # until when, and whose time it is
     for event in sorted((e for e in events if e["name"] in SCRIPTING | DRAWING), key=lambda e: (e["ts"], -e.get("dur", 0))):
-        begin, length = event["ts"], event.get("dur", 0)
+        begin, length = event["ts"], event.get("tdur", event.get("dur", 0))
         while open_ and open_[-1][0] <= begin:
             open_.pop()
         own = scripting if event["name"] in SCRIPTING else drawing
@@ -101,7 +102,7 @@ def spent(events: Sequence[dict[str, Any]], starts: Sequence[float]) -> tuple[li
         own[frame] += length / 1000
         if open_:
             open_[-1][1][frame] -= length / 1000
-        open_.append((begin + length, own))
+        open_.append((begin + event.get("dur", 0), own))
     return scripting[1:-1], drawing[1:-1]
 
 

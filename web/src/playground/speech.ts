@@ -11,6 +11,8 @@ export interface Speech {
 
 /** Characters that are read out at once; what is more is skipped, or the voice would never catch up. */
 const MAX_SAID = 280;
+/** Characters that are looked at for that. */
+const MAX_READ = 2_000;
 
 export function createSpeech(): Speech {
   let said = 0;
@@ -21,11 +23,13 @@ export function createSpeech(): Speech {
     next(text, isFinal) {
       // It began anew.
       if (text.length < said) said = 0;
+      // Of what came too fast only the end is of interest.
+      said = Math.max(said, text.length - MAX_READ);
       const rest = text.slice(said);
       const end = isFinal ? rest.length : lastEnd(rest);
       if (end === 0) return "";
       said += end;
-      const words = plain(rest.slice(0, end));
+      const words = plain(rest.slice(0, Math.min(end, MAX_READ)));
       return words.length > MAX_SAID ? `${words.slice(0, MAX_SAID).replace(/\s\S*$/, "")}…` : words;
     },
   };
@@ -41,7 +45,7 @@ function lastEnd(text: string): number {
 function plain(text: string): string {
   return text
     .replace(/```[^\n]*\n[\s\S]*?(?:```|$)/g, " (code) ")
-    .replace(/!?\[([^\]]*)\]\([^)]*\)/g, "$1")
+    .replace(/!?\[([^[\]]{0,200})\]\([^()]{0,500}\)/g, "$1")
     .replace(/^[ \t]*(?:[#>*+-]+|\d+\.) /gm, "")
     .replace(/[*_`~|]+/g, "")
     .replace(/\s+/g, " ")
