@@ -1,22 +1,24 @@
-import { useState } from "react";
-import { client } from "../app/server.ts";
-import { Panes } from "./panes/index.tsx";
+/** The playground: a chat, and beside it who else watches its answers. */
 
-/** Only until the playground is there. */
+import { useState, useSyncExternalStore } from "react";
+import { TokentapeProvider } from "tokentape/react";
+import { currentChat } from "./address.ts";
+import { Chat } from "./chat.tsx";
+import { client } from "./client.ts";
+import { Panes } from "./panes/index.tsx";
+import "./playground.css";
+
 export function Playground() {
-  const [run, setRun] = useState<string | undefined>(() => location.hash.slice(1) || undefined);
-  const start = async (): Promise<void> => {
-    const query = new URLSearchParams(location.search);
-    const simulated = { rate: Number(query.get("rate") ?? 40), tokens: Number(query.get("tokens") ?? 400) };
-    const { id } = await client.run({ messages: [{ role: "user", content: "Say something long." }], simulated } as never);
-    setRun(id);
-  };
+  const chat = useSyncExternalStore(currentChat.subscribe, currentChat.get);
+  const [run, setRun] = useState<string>();
   return (
-    <>
-      <button type="button" className="primary" onClick={() => void start()}>
-        Start
-      </button>
-      <Panes run={run} />
-    </>
+    <TokentapeProvider client={client}>
+      <div className="play" data-run={run}>
+        <Chat key={chat} chat={chat} onRun={setRun} />
+        <div className="watchers">
+          <Panes run={run} />
+        </div>
+      </div>
+    </TokentapeProvider>
   );
 }
