@@ -34,13 +34,14 @@ async def test_an_answer_survives_a_reload_and_the_chat_its_server(browser: Brow
         async with visiting(browser, url) as visit, Client(f"{url}/tape") as client:
             page = visit.page
             answer = page.locator("li[data-role=assistant]").first
+            await expect(page.get_by_role("button", name="Send")).to_be_enabled()
             await page.get_by_label("Question").fill("Why is the sky blue?")
             await page.keyboard.press("Enter")
             await expect(answer).to_have_text(re.compile(r".{30}", re.DOTALL))
             await page.reload()
             await expect(answer).to_have_attribute("data-state", "stop")
             [run] = await client.runs()
-            text = "".join([i.event.data async for i in client.watch(run.stream) if i.event.type == "token"])
+            text = "".join([i.event.data async for i in client.watch(f"runs/{run.id}") if i.event.type == "token"])
             assert await answer.text_content() == text
             assert await page.locator("li").count() == 2
             assert (visit.problems, visit.foreign) == ([], [])

@@ -20,6 +20,7 @@ async def ask_and_reload(visit: Visit, question: str, *, answers: int) -> str:
     """Asks, reloads in the middle of the answer, and returns the answer as it is at its end."""
     page = visit.page
     answer = page.locator("li[data-role=assistant]").nth(answers)
+    await expect(page.get_by_role("button", name="Send")).to_be_enabled()
     await page.get_by_label("Question").fill(question)
     await page.keyboard.press("Enter")
     await expect(answer).to_have_text(re.compile(r".{30}", re.DOTALL))
