@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 KEPT_LINES: Final = 500
-READY_SECONDS: Final = 60
+READY_SECONDS: Final = 30
 
 
 class Program:
@@ -35,7 +35,7 @@ class Program:
         """Waits until it has said so, also before this was asked."""
         try:
             async with asyncio.timeout(seconds), self._more:
-                while (found := re.search(pattern, self.text)) is None:
+                while (found := re.search(pattern, self.text, re.DOTALL)) is None:
                     assert not self._ended, f"it ended without having said {pattern!r}: {self.text[-4000:]}"
                     await self._more.wait()
         except TimeoutError:
