@@ -73,7 +73,7 @@ package: .venv/dev.stamp ## build the wheel and the source distribution into dis
 
 .PHONY: clean
 clean: ## remove the environment and everything else that was generated
-	rm -rf .venv .bench dist build clients/typescript/dist clients/typescript/test/readme .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .bench dist build clients/typescript/dist clients/typescript/test/readme examples/*/dist examples/nextjs/.next .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 .PHONY: help
@@ -118,7 +118,7 @@ programs: .venv/dev.stamp
 # A Node.js comes with those of the tests: what a system has may be too old.
 .PHONY: node-packages
 node-packages:
-	@scripts/node-packages tests/clients clients/typescript
+	@scripts/node-packages tests/clients clients/typescript examples
 
 # The environment. It is made anew when it does not work here: the folder was copied or moved (an environment
 # points to its place), or the Python that it was made with is gone.

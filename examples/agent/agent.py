@@ -10,6 +10,7 @@ killed at any moment, and the next one goes on where it was.
 import asyncio
 import os
 import sys
+from contextlib import suppress
 
 from tokentape import TokentapeError
 from tokentape.client import Client, Publish
@@ -56,7 +57,5 @@ async def status(client: Client, channel: str, state: str, **more: object) -> No
 
 
 if __name__ == "__main__":
-    try:
+    with suppress(KeyboardInterrupt):
         asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else "talk"))
-    except KeyboardInterrupt:
-        pass

@@ -1,12 +1,13 @@
 """A conversation on a channel, in the terminal: what you type interrupts whoever is speaking.
 
-    python talk.py
+python talk.py
 """
 
 import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 from tokentape.client import Client, Notice, Opened, Publish
 
@@ -50,7 +51,9 @@ async def show(client: Client, channel: str) -> None:
 
 def connection(notice: Notice) -> None:
     """A connection that is lost costs nothing but time."""
-    write("\n[connected]\n" if isinstance(notice, Opened) else f"\n[connection lost; again in {notice.seconds:.1f} s]\n")
+    write(
+        "\n[connected]\n" if isinstance(notice, Opened) else f"\n[connection lost; again in {notice.seconds:.1f} s]\n"
+    )
 
 
 def write(text: str) -> None:
@@ -58,7 +61,5 @@ def write(text: str) -> None:
 
 
 if __name__ == "__main__":
-    try:
+    with suppress(KeyboardInterrupt):
         asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else "talk"))
-    except KeyboardInterrupt:
-        pass

@@ -13,7 +13,10 @@ async def answer(question: str) -> AsyncIterator[str | dict[str, str]]:
     async with agent.run_stream_events(question) as events:
         async for event in events:
             match event:
-                case PartStartEvent(part=TextPart(content=text)) | PartDeltaEvent(delta=TextPartDelta(content_delta=text)):
+                case (
+                    PartStartEvent(part=TextPart(content=text))
+                    | PartDeltaEvent(delta=TextPartDelta(content_delta=text))
+                ):
                     yield text
                 case (
                     PartStartEvent(part=ThinkingPart(content=str(thought)))

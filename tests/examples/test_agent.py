@@ -8,7 +8,6 @@ import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-import pytest
 from example_builds import EXAMPLES
 from programs import Program, program
 from served import Served
@@ -62,4 +61,3 @@ async def test_who_speaks_in_mid_answer_interrupts_and_nothing_said_is_lost(tmp_
 
 async def _said(client) -> list[Message]:
     return (await client.messages("talk", order="oldest")).items
-

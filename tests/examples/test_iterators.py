@@ -42,10 +42,11 @@ class Reader:
                 for block in decoder.receive_data(data):
                     if block.data != "[DONE]":
                         self._last = block.id or self._last
-                        self._take(**json.loads(block.data))
+                        self._take(json.loads(block.data))
 
-    def _take(self, type: str, data, **_) -> None:
-        match type:
+    def _take(self, event: dict) -> None:
+        data = event["data"]
+        match event["type"]:
             case "token":
                 self.text += data
             case "reasoning":

@@ -59,4 +59,3 @@ async def test_everybody_sees_who_is_here_who_types_and_one_answer(browser: Brow
         assert "room:typing" not in {located.event.type for located in events}
         assert ada.problems == []
         assert ada.foreign == ben.foreign == []
-

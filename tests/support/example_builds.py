@@ -24,7 +24,7 @@ SETTINGS: Final = {"NEXT_TELEMETRY_DISABLED": "1", "NO_COLOR": "1"}
 
 
 def built(example: str) -> Path:
-    """The folder of an example, after its build; fails with what the build says. For any number of processes at once."""
+    """The folder of an example, after its build; fails with what the build says. Several processes may ask at once."""
     assert (CLIENT / "index.js").exists(), "The TypeScript client is not built: run make typescript (make test does)."
     assert PACKAGES.exists(), "The packages of the examples are not installed: run make node-packages (make test does)."
     folder = EXAMPLES / example

@@ -74,7 +74,9 @@ class Program:
 @asynccontextmanager
 async def program(*command: str | Path, cwd: Path, **environment: str) -> AsyncIterator[Program]:
     """Runs a program until the block ends."""
-    inherited: Mapping[str, str] = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG"}}
+    inherited: Mapping[str, str] = {
+        name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG"}
+    }
     process = await asyncio.create_subprocess_exec(
         *command,
         cwd=cwd,
