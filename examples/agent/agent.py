@@ -3,8 +3,8 @@
     tokentape serve
     python agent.py
 
-It keeps nothing of its own. What was said, and whether an answer is being given, it reads from the channel: so it can be
-killed at any moment, and the next one goes on where it was.
+It keeps nothing of its own: what was said, and whether an answer is being given, it reads from the channel. So it can
+be killed at any moment, and the next one goes on where it was.
 """
 
 import asyncio
