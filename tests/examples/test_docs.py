@@ -23,7 +23,7 @@ simulated = { rate = 300, tokens = 60 }
 
 
 def run(block: Block, url: str) -> None:
-    """Runs a block in a thread, as `python -m asyncio` would: with `await` wherever it may stand, and an open client."""
+    """Runs a block as `python -m asyncio` would: with `await` wherever it may stand, and an open client."""
     code = compile(
         block.code.replace(DOCUMENTED, url.rstrip("/")),
         f"python.md, line {block.line}",

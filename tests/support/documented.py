@@ -9,7 +9,8 @@ from typing import Final, NamedTuple
 DOCS: Final = Path(__file__).parents[2] / "docs"
 
 _BLOCK: Final = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-_NAME: Final = re.compile(r"(?:#|//|<!--) ((?:before|after)[\w./-]*)")
+_NAMED: Final = re.compile(r"(?:#|//) (\w+/[\w.]+)\n")
+_DIFF: Final = re.compile(r"--- (\S+)\n\+\+\+ (\S+)\n")
 
 
 class Block(NamedTuple):
@@ -18,11 +19,18 @@ class Block(NamedTuple):
     line: int
     """Of its first line, in the page."""
 
-    @property
-    def name(self) -> str | None:
-        """The file that it is, when its first line says so: `# before.py`."""
-        found = _NAME.match(self.code)
-        return found[1] if found else None
+    def files(self) -> dict[str, str]:
+        """The files that it shows, by their names: a whole one, or both sides of a diff that leaves nothing out."""
+        if named := _NAMED.match(self.code):
+            return {named[1]: self.code}
+        if (sides := _DIFF.match(self.code)) is None:
+            return {}
+        lines = self.code[sides.end() :].splitlines(keepends=True)
+        assert all(line[0] in " +-\n" for line in lines), "a diff has lines of another kind"
+        return {
+            name: "".join(line[1:] or line for line in lines if line[0] != left_out)
+            for name, left_out in ((sides[1], "+"), (sides[2], "-"))
+        }
 
 
 def blocks(page: str) -> list[Block]:
@@ -32,7 +40,7 @@ def blocks(page: str) -> list[Block]:
 
 def unfold(page: str, folder: Path) -> None:
     """Writes the files that a page shows."""
-    files = {block.name: block.code for block in blocks(page) if block.name}
+    files = {name: code for block in blocks(page) for name, code in block.files().items()}
     assert files, f"{page} shows no file"
     for name, code in files.items():
         path = folder / name

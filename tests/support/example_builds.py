@@ -36,7 +36,7 @@ def built(example: str) -> Path:
         inputs = _inputs(folder)
         if not stamp.exists() or stamp.read_text() != inputs:
             for program, command in _NEXT if is_next else _VITE:
-                _run(folder, program, command)
+                run_node(folder, program, command)
             stamp.write_text(inputs)
     return folder
 
@@ -59,7 +59,8 @@ def _files(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _run(folder: Path, program: str, command: str) -> None:
+def run_node(folder: Path, program: str, command: str) -> None:
+    """Runs a program of the packages in a folder; fails with what it says."""
     done = subprocess.run(
         [node(), PACKAGES / program, *command.split()],
         cwd=folder,
