@@ -44,9 +44,7 @@ async def both(stack: AsyncExitStack, browser: Browser, page: str, folder: Path)
     return old, new, after.tape
 
 
-async def test_from_fastapi_and_event_source(
-    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_from_fastapi_and_event_source(browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     async with AsyncExitStack() as stack:
         old, new, tape = await both(stack, browser, "from-fastapi-eventsource.md", tmp_path)
@@ -88,7 +86,11 @@ async def test_from_use_chat(browser: Browser, tmp_path: Path) -> None:
     config = load_config(b'[models]\ndefault = "m"\n' + toml.partition(b"[models]\n")[0], {}, {})
     async with AsyncExitStack() as stack:
         tape = await stack.enter_async_context(Tape("memory://", config=config))
-        routes = [Mount("/pages", StaticFiles(directory=pages, html=True)), Mount("/tape", tape.app), Mount("/", tape.app)]
+        routes = [
+            Mount("/pages", StaticFiles(directory=pages, html=True)),
+            Mount("/tape", tape.app),
+            Mount("/", tape.app),
+        ]
         relay = await stack.enter_async_context(listening(Starlette(routes=routes)))
 
         async def ask(side: str) -> Visit:

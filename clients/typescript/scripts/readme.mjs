@@ -4,7 +4,8 @@
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { basename } from "node:path";
 
-const pages = ["README.md", "../../docs/typescript.md", "../../docs/react.md"];
+const guides = ["typescript", "react", "from-fastapi-eventsource", "from-usechat"];
+const pages = ["README.md", ...guides.map((name) => `../../docs/${name}.md`)];
 await rm("test/readme", { recursive: true, force: true });
 await mkdir("test/readme", { recursive: true });
 for (const page of pages) {
