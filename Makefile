@@ -79,7 +79,7 @@ package: .venv/dev.stamp ## build the wheel and the source distribution into dis
 
 .PHONY: clean
 clean: ## remove the environment and everything else that was generated
-	rm -rf .venv .bench dist build src/tokentape/server/web clients/typescript/dist clients/typescript/test/readme .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .bench dist build src/tokentape/server/web clients/typescript/dist clients/typescript/test/readme examples/*/dist examples/nextjs/.next .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 .PHONY: help
@@ -132,7 +132,7 @@ system-programs: | .venv/folder
 	@for name in nginx haproxy caddy; do PATH="$$PATH:/usr/local/sbin:/usr/sbin:/sbin" scripts/program $$name $$name >/dev/null || exit; done
 
 # A Node.js comes with those of the tests: what a system has may be too old.
-NODE_FOLDERS := tests/clients clients/typescript web
+NODE_FOLDERS := tests/clients clients/typescript web examples
 node-folders := $(NODE_FOLDERS:%=node-packages/%)
 
 .PHONY: node-packages $(node-folders)
