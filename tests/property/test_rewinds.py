@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from itertools import pairwise
 
 import msgspec
 from hypothesis import given, settings
@@ -65,7 +66,7 @@ def test_merging_changes_nothing_about_what_was_taken_back(steps, cuts):
     whole = said(entries)
     assert said(merge(entries)) == whole
     bounds = [0, *sorted(cuts), len(entries)]
-    parts = [merge(entries[low:high]) for low, high in zip(bounds, bounds[1:], strict=False)]
+    parts = [merge(entries[low:high]) for low, high in pairwise(bounds)]
     assert said([entry for part in parts for entry in part]) == whole
 
 

@@ -29,7 +29,7 @@ for (const input of Object.keys(sizes).filter((path) => /^dist\/(\w+\/)?index\.j
   const first = new Set(withImports(output.find(({ isEntry }) => isEntry).fileName));
   for (const { fileName, isEntry, isDynamicEntry } of output) {
     if (!isEntry && !isDynamicEntry) continue;
-    const parts = isEntry ? first : new Set(withImports(fileName)).difference(first);
+    const parts = isEntry ? first : new Set(withImports(fileName).filter((name) => !first.has(name)));
     const codes = [...parts].flatMap((name) => chunks.get(name)?.code ?? []);
     const size = codes.reduce((sum, code) => sum + gzipSync(code, { level: 9 }).length, 0);
     found.set(isEntry ? input : `dist/${fileName}`, { size, raw: codes.join("").length });

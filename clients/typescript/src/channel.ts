@@ -1,7 +1,7 @@
 /** A channel: a stream that stays open, to which several parties publish, with history and presence. */
 
 import { TokentapeError } from "./errors.ts";
-import type { EventData, From, Member, TapeEvent } from "./events.ts";
+import type { EventData, From, TapeEvent } from "./events.ts";
 import type { Feed } from "./feed.ts";
 import { type Http, pathOf, randomId } from "./http.ts";
 import { createPresence, type Presence } from "./presence.ts";
@@ -114,7 +114,7 @@ export function createChannel(name: string, from: From, { http, feed }: ChannelS
   }
 
   async function emit(type: string, data: unknown = null, { id = randomId(), persist = true }: EmitOptions = {}): Promise<string | null> {
-    if (waiting >= MAX_OUTBOX) throw new TokentapeError("too_many", `${MAX_OUTBOX} events wait to be sent to ${name}.`);
+    if (waiting >= MAX_OUTBOX) throw new TokentapeError("too_many", "Too many events wait to be sent.");
     waiting += 1;
     try {
       const event = { type, data, persist, ...(persist && { id }) };
@@ -141,12 +141,7 @@ export function createChannel(name: string, from: From, { http, feed }: ChannelS
     emit,
     history: (query) => past("events", query),
     messages: (query) => past("messages", query),
-    presence: createPresence({
-      on,
-      off,
-      list: async () => (await http.call<{ members: Member[] }>("GET", pathOf(name, "presence"), { repeat: true })).members,
-      feed: shared.feed,
-    }),
+    presence: createPresence({ name, http, on, off, feed: shared.feed }),
     [Symbol.asyncIterator]: () => shared.iterate(from),
   };
 }

@@ -58,26 +58,23 @@ export interface Client {
 
 export function createClient(options: ClientOptions = {}): Client {
   const { navigator, document } = globalThis;
-  // Called through the global object, as browsers want it.
-  const fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
-  const { url = "", token } = options;
-  const http = createHttp({ url, token, fetch });
-  const links = createLinks({
-    ...options,
-    url,
-    http,
-    fetch,
-    timeouts: { silence: 30_000, firstWord: 8_000, ...options.timeouts },
-    transport: options.transport ?? "auto",
-    WebSocket: options.WebSocket ?? globalThis.WebSocket,
-  });
+  const {
+    url = "",
+    transport = "auto",
+    // Called through the global object, as browsers want it.
+    fetch = (...request) => globalThis.fetch(...request),
+    WebSocket = globalThis.WebSocket,
+  } = options;
+  const given = { ...options, url, transport, fetch, WebSocket };
+  const http = createHttp(given);
+  const links = createLinks({ ...given, http, timeouts: { silence: 30_000, firstWord: 8_000, ...options.timeouts } });
   const feeds = new Set<Feed>();
   const changes = createListeners();
   const named = new Map<string, Partial<Run>>();
   let status: Status = { state: "idle", transport: links.transport() };
 
   const feeder: Feeder = {
-    ...options,
+    ...given,
     open: links.open,
     changed(feed) {
       if (feed.closed && feeds.delete(feed) && feeds.size === 0) listen("removeEventListener");

@@ -2,13 +2,13 @@
 
 import { TokentapeError } from "./errors.ts";
 import type { Member } from "./events.ts";
-import { randomId } from "./http.ts";
+import { pathOf, randomId } from "./http.ts";
 import type { Presence, PresenceSurroundings } from "./presence.ts";
 import { createListeners } from "./subscribable.ts";
 
 type Change = Member & { action: "join" | "update" | "leave" };
 
-export function createMembers({ on, off, list, feed }: PresenceSurroundings): Presence {
+export function createMembers({ name, http, on, off, feed }: PresenceSurroundings): Presence {
   const members = new Map<string, Member>();
   let shown: readonly Member[] = [];
   // Changes that came while the list was asked for, which may be older than they are.
@@ -31,6 +31,7 @@ export function createMembers({ on, off, list, feed }: PresenceSurroundings): Pr
     },
   );
 
+  const list = async (): Promise<Member[]> => (await http.call<{ members: Member[] }>("GET", pathOf(name, "presence"), { repeat: true })).members;
   const isOpen = (): boolean => feed()?.session.state === "playing";
   const request = (fields: Record<string, unknown>): Promise<unknown> | undefined => feed()?.request("presence", fields);
 

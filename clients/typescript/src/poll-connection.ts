@@ -7,9 +7,9 @@
 
 import { type Connection, createTimer, type Open, type Surroundings, type View } from "./connection.ts";
 import { TokentapeError, unreachable } from "./errors.ts";
-import type { From } from "./events.ts";
 import { errorOf, pathOf } from "./http.ts";
-import { invalid, item, refusal, type Signal } from "./session.ts";
+import { createPollReading } from "./poll-wire.ts";
+import { refusal } from "./session.ts";
 
 /** Milliseconds between two requests while there is news: what comes meanwhile is one answer, not twenty. */
 const PAUSE = 150;
@@ -18,32 +18,10 @@ export function createOpen(surroundings: Surroundings): Open {
   return (view) => open(surroundings, view);
 }
 
-interface Polled {
-  events: { cursor?: string }[];
-  cursor: string;
-  outcome: string;
-  reason?: string;
-  ended: boolean;
-}
-
-/** What an answer says to whoever asked for what follows `from`; `isFirst` when nothing was asked for before. */
-export function signalsOf(text: string, from: From, isFirst: boolean): { signals: Signal[]; cursor: string } {
-  const { events, cursor, outcome, reason, ended } = JSON.parse(text) as Polled;
-  const signals: Signal[] = isFirst ? [{ type: "opened" }] : [];
-  const startsOver = outcome === "gone" || outcome === "snapshot";
-  if (isFirst || startsOver) {
-    // Where the events begin is not told. A position before them will do, since they follow at once.
-    const before = startsOver || !from.includes("-") ? cursor.replace(/-.*/, "-0") : from;
-    signals.push(item({ type: "ready", data: { outcome, cursor: events[0] ? before : cursor, ...(reason && { reason }) } }, undefined, 0));
-  }
-  for (const event of events) signals.push(item(event, undefined, text.length / events.length));
-  if (ended) signals.push({ type: "ended" });
-  return { signals, cursor };
-}
-
 function open({ http, timeouts, works, blocked }: Surroundings, { stream, from, merge, emit }: View): Connection {
   const abort = new AbortController();
   const timer = createTimer();
+  const reading = createPollReading(from);
   let heard = performance.now();
   let over = false;
 
@@ -60,14 +38,14 @@ function open({ http, timeouts, works, blocked }: Surroundings, { stream, from, 
 
   const silent = (): void => fail(unreachable("The server does not answer."));
 
-  async function ask(position: From, isFirst: boolean): Promise<void> {
+  async function ask(isFirst: boolean): Promise<void> {
     // The first one is answered at once.
     timer.set(isFirst ? timeouts.firstWord : timeouts.silence, () => {
       if (isFirst) blocked("poll");
       silent();
     });
     const wait = isFirst ? 0 : Math.min(20, timeouts.silence / 1500);
-    const address = http.address(pathOf(stream, "events"), { from: position, wait, merge: merge ? undefined : merge });
+    const address = http.address(pathOf(stream, "events"), { from: reading.position, wait, merge: merge ? undefined : merge });
     const response = await http.send(address, { headers: { Accept: "application/json" }, signal: abort.signal });
     if (!response.ok) {
       const signal = refusal(await errorOf(response));
@@ -76,22 +54,20 @@ function open({ http, timeouts, works, blocked }: Surroundings, { stream, from, 
     }
     const text = await response.text();
     if (over) return;
-    let answer: ReturnType<typeof signalsOf>;
-    try {
-      answer = signalsOf(text, position, isFirst);
-    } catch {
-      return fail(invalid());
-    }
     heard = performance.now();
-    if (isFirst) works("poll");
-    for (const signal of answer.signals) if (!over) emit(signal);
-    if (over || answer.signals.at(-1)?.type === "ended") return;
-    const next = (): void => void ask(answer.cursor, false).catch(fail);
-    if (answer.signals.length > 0 && !isFirst) timer.set(PAUSE, next);
+    const signals = reading.receive(text);
+    if (isFirst && signals[0]!.type !== "lost") {
+      works("poll");
+      emit({ type: "opened" });
+    }
+    for (const signal of signals) if (!over) emit(signal);
+    if (over) return;
+    const next = (): void => void ask(false).catch(fail);
+    if (signals.length > 0 && !isFirst) timer.set(PAUSE, next);
     else next();
   }
 
-  ask(from, true).catch(fail);
+  ask(true).catch(fail);
   return {
     close,
     check() {

@@ -2,6 +2,7 @@
 
 import type { Member } from "./events.ts";
 import type { Feed } from "./feed.ts";
+import type { Http } from "./http.ts";
 import { later } from "./later.ts";
 import type { Subscribable } from "./subscribable.ts";
 
@@ -17,9 +18,11 @@ export interface Presence extends Subscribable<readonly Member[]> {
 }
 
 export interface PresenceSurroundings {
+  /** Of the channel. */
+  name: string;
+  http: Http;
   on(type: string, handler: (data: any) => void): void;
   off(type: string, handler: (data: any) => void): void;
-  list(): Promise<Member[]>;
   /** The view of the channel, while it is watched. */
   feed(): Feed | undefined;
 }
@@ -36,7 +39,7 @@ export function createPresence(surroundings: PresenceSurroundings): Presence {
       const subscribed = load().then(({ subscribe }) => subscribe(listener));
       return () => void subscribed.then((leave) => leave());
     },
-    list: surroundings.list,
+    list: async () => (await load()).list(),
     enter: async (data, member) => (await load()).enter(data, member),
     leave: () => void load().then(({ leave }) => leave()),
   };

@@ -120,7 +120,7 @@ export function createRun(id: string, { http, feed, start }: RunSurroundings): R
   }
 
   function over(error: TokentapeError | undefined): void {
-    if (!isDone()) failure = error ?? new TokentapeError("closed", `The run ${id} is watched no more.`);
+    if (!isDone()) failure = error ?? new TokentapeError("closed", "The run is watched no more.");
     shared.drop();
     settle?.();
     listeners.tell();
@@ -156,7 +156,7 @@ export function createRun(id: string, { http, feed, start }: RunSurroundings): R
       }
       return done;
     },
-    stop: (reason) => http.call("POST", `v1/runs/${id}/stop`, { body: reason === undefined ? reason : { reason }, repeat: true }),
+    stop: (reason) => http.call("POST", `v1/runs/${id}/stop`, { body: { reason }, repeat: true }),
     replace: (request) => start({ ...request, replaces: id }),
     subscribe: listeners.add,
     close: () => over(undefined),

@@ -16,7 +16,6 @@ import msgspec
 
 from tokentape.core.events import Event
 
-
 REWIND: Final = "chat:rewind"
 """The type of an event that takes back what was said."""
 
