@@ -37,8 +37,9 @@ test: .venv/dev.stamp programs web ## check, then run every test except the soak
 check: format-check lint types layers spelling dependencies repository ## everything that can be judged without running tokentape
 
 .PHONY: typescript
-typescript: .venv/dev.stamp node-packages ## build, measure and test the TypeScript client in clients/typescript
+typescript: .venv/dev.stamp node-packages ## build, measure and test the TypeScript client in clients/typescript, and check web/
 	@cd clients/typescript && PATH="$$(echo $(CURDIR)/tests/clients/node_modules/node-linux-*/bin):$$PATH" npm run --silent check
+	@cd web && PATH="$$(echo $(CURDIR)/web/node_modules/node-linux-*/bin):$$PATH" npm run --silent check
 
 .PHONY: web
 web: ## build the pages of the server, in web/, into the Python package

@@ -3,6 +3,7 @@
 import { useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
 import type { Message, RunRequest } from "tokentape";
 import { useChat } from "tokentape/react";
+import { newChat, openChat } from "./address.ts";
 import { Announcer } from "./announcer.tsx";
 import { ChatBar } from "./chat-bar.tsx";
 import { Composer, type ComposerHandle } from "./composer.tsx";
@@ -66,6 +67,7 @@ export function Chat({ chat, onRun }: { chat: string; onRun: (run: string | unde
     stop: isBusy ? halt : undefined,
     write: () => composer.current?.focus(),
     again: () => !isBusy && messages.length > 0 && actions.again(),
+    fresh: () => openChat(newChat()),
     newest: () => thread.current?.follow(),
     map: openMap,
   });
