@@ -38,7 +38,8 @@ it("notes when the first token came, and how many there were", () => {
 it("does not take the last of many for the first", () => {
   tell("start", { message_id: "m", model: "far", provider: "openai" }, { at: 1000 });
   tell("token", "abc", { at: 1900, steps: 3 });
-  expect(shown()).toMatchObject({ first: undefined, tokens: 3 });
+  expect(shown()).toMatchObject({ started: 1000, tokens: 3 });
+  expect(shown()?.first).toBeUndefined();
   notes.learn("r_1", { first: 1100 });
   expect(shown()).toMatchObject({ first: 1100, tokens: 3 });
 });
