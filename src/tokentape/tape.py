@@ -24,6 +24,7 @@ from tokentape.providers.base import Part
 from tokentape.providers.catalog import Catalog
 from tokentape.providers.iterator import IteratorProvider
 from tokentape.runs import RunInfo, RunRequest, Runs
+from tokentape.server.admin import Admin
 from tokentape.server.app import create_app
 from tokentape.server.config import ServerConfig, load_config
 from tokentape.server.instances import Instances
@@ -57,9 +58,18 @@ class Tape:
         self.runs = Runs(self.hub, self.channels, self.catalog, self.config.run_settings())
         self.instances = Instances(self.channels.roster, self.config, __version__)
         self.services = Services(
-            self.store, self.hub, self.runs, self.channels, self.catalog, self.config, __version__, self.instances
+            self.store,
+            self.hub,
+            self.runs,
+            self.channels,
+            self.catalog,
+            self.config,
+            __version__,
+            self.instances,
+            address=chosen if isinstance(chosen, str) else "",
         )
         self.app: Starlette = create_app(self.services)
+        self._admin: Admin = self.app.state.admin
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -70,6 +80,9 @@ class Tape:
         await self.runs.open()
         self._stack.push_async_callback(self.runs.drain, 0)
         await self.instances.open()
+        # Where it is mounted nobody tells who reaches it: then it is on only where the configuration says so.
+        self._admin.open()
+        self._stack.push_async_callback(self._admin.close)
         return self
 
     async def __aexit__(
@@ -88,6 +101,7 @@ class Tape:
         await self.runs.drain(seconds)
         await self.hub.settle()
         self.hub.drain()
+        await self._admin.close()
 
     # Runs
 

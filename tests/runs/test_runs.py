@@ -200,7 +200,7 @@ async def test_failover_to_the_next_model(store) -> None:
         second.say("ok", FINISH)
         found = await events(runs, info.id)
         assert kinds(found) == ["start", "metadata", "token", "usage", "done"]
-        assert found[1].data == {"failover": {"model": "two-1", "provider": "two"}}
+        assert found[1].data == {"failover": {"model": "two-1", "provider": "two", "code": "provider_overloaded"}}
 
 
 async def test_a_bug_in_a_provider_still_ends_the_run(runs, provider) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from tokentape.core.errors import SetupError
 from tokentape.runs import RunSettings
+from tokentape.server.admin.admin import is_on
 from tokentape.server.config import ServerConfig, load_config
 from tokentape.stores.base import Retention
 
@@ -112,3 +113,29 @@ def test_keys_are_shown_nowhere():
         with pytest.raises(SetupError) as caught:
             load_config(toml, {}, {})
         assert not re.search("planted", str(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("settings", "loopback", "on"),
+    [
+        ({}, True, True),
+        ({}, False, False),
+        ({"admin.enabled": "on"}, False, True),
+        ({"admin.enabled": "off"}, True, False),
+        # Somebody else may come in by a proxy on this machine.
+        ({"auth.delegated": True}, True, False),
+        ({"hosts": ["tape.example"]}, True, False),
+        ({"auth.api_keys": ["key"]}, True, True),
+        ({"auth.api_keys": ["key"]}, False, False),
+    ],
+)
+def test_where_the_admin_api_is_on(settings, loopback, on):
+    assert is_on(load_config(None, {}, settings), loopback=loopback) is on
+
+
+def test_how_large_a_crowd_may_be():
+    assert load_config(None, {"TOKENTAPE_ADMIN_MAX_CROWD": "0"}, {}).admin.max_crowd == 0
+    with pytest.raises(SetupError, match="max_crowd is from 0 to 10000"):
+        load_config(b"[admin]\nmax_crowd = 10001", {}, {})
+    with pytest.raises(SetupError, match=r"admin\.enabled"):
+        load_config(b"[admin]\nenabled = true", {}, {})

@@ -13,13 +13,15 @@
     ├── NotFound                    404 not_found
     │   ├── StreamNotFound          404 stream_not_found
     │   ├── RunNotFound             404 run_not_found
-    │   └── ModelNotFound           404 model_not_found
+    │   ├── ModelNotFound           404 model_not_found
+    │   └── AdminOff                404 admin_off           the admin API is not on
     ├── Conflict                    409 conflict
     │   ├── StreamExists            409 stream_exists       it exists with another configuration
     │   ├── StreamClosed            409 stream_closed
     │   ├── SequenceConflict        409 sequence_conflict   a gap in a producer's, or a step back in a writer's sequence
     │   ├── Fenced                  409 fenced              the lease was lost: another writer owns the stream
-    │   └── RunConflict             409 run_conflict        an idempotency key or a replacement used twice, differently
+    │   ├── RunConflict             409 run_conflict        an idempotency key or a replacement used twice, differently
+    │   └── CrowdBusy               409 crowd_busy          another crowd is still watching
     ├── CursorGone                  410 gone                a cursor that can no longer be served exactly
     ├── TooMany                     429 too_many            a limit of this server, retry later
     ├── ProviderError               502 provider_error      the model's side failed (subcodes in providers/base.py)
@@ -113,6 +115,10 @@ class ModelNotFound(NotFound):
     code = "model_not_found"
 
 
+class AdminOff(NotFound):
+    code = "admin_off"
+
+
 class Conflict(TokentapeError):
     code = "conflict"
     status = 409
@@ -140,6 +146,10 @@ class Fenced(Conflict):
 
 class RunConflict(Conflict):
     code = "run_conflict"
+
+
+class CrowdBusy(Conflict):
+    code = "crowd_busy"
 
 
 class CursorGone(TokentapeError):

@@ -15,15 +15,19 @@ the last accepted pair, and asks:
     (e, s)      epoch > e, seq 0                new: the predecessor is fenced off from now on
     (e, s)      epoch > e, seq > 0              SequenceConflict, expected 0
 
-After "new", and only then, the store remembers (epoch, seq). These are the rules of the Durable Streams
+After "new", and only then, the store remembers (epoch, seq), for the `MAX_PRODUCERS` that wrote last: whoever may write
+could make up any number of names. One that was forgotten is new again. These are the rules of the Durable Streams
 protocol, "Producers".
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from tokentape.core.errors import SequenceConflict, StaleProducer
+
+MAX_PRODUCERS: Final = 1000
+"""Producers of one stream that are remembered at least; at most twice as many are kept."""
 
 
 class ProducerState(NamedTuple):

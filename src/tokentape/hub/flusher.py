@@ -19,6 +19,7 @@ from socket import socket
 from time import monotonic, thread_time
 from typing import TYPE_CHECKING, Final
 
+from tokentape.core.metrics import Histogram
 from tokentape.core.session import State
 from tokentape.hub.sending import Sender
 from tokentape.hub.tail import Delivery, Tail
@@ -40,8 +41,8 @@ MAX_SLICE: Final = 0.03
 class Flusher:
     """Carries what tails have accepted to their live watchers."""
 
-    def __init__(self, sender: Sender, *, share: float, slice_: float) -> None:
-        """The share is of one core; the slice is in seconds."""
+    def __init__(self, sender: Sender, *, share: float, slice_: float, delivery: Histogram) -> None:
+        """The share is of one core; the slice is in seconds. `delivery` is told how old events are when they leave."""
         self._sender = sender
         self._share = share
         self._slice = slice_
@@ -51,10 +52,16 @@ class Flusher:
         self._running = False
         self._not_before = 0.0
         self._seen_cpu = 0.0
+        self._delivery = delivery
+        # When the oldest event was accepted of what waits, and of what is being flushed.
+        self._waits_since = 0.0
+        self._flushes_since = 0.0
 
     def touch(self, tail: Tail) -> None:
         """A tail has something for its live watchers."""
         if tail.live:
+            if not self._dirty:
+                self._waits_since = monotonic()
             self._dirty[tail] = None
             if self._scheduled is None:
                 self._schedule()
@@ -86,6 +93,7 @@ class Flusher:
 
     def _begin(self) -> Iterator[None]:
         tails, self._dirty = self._dirty, {}
+        self._flushes_since = self._waits_since
         return _deliver(tails, self._sender)
 
     def _flush(self) -> None:
@@ -111,7 +119,13 @@ class Flusher:
     def _deliver_until(self, end: float) -> bool:
         if self._flushing is None:
             self._flushing = self._begin()
-        return not any(monotonic() > end for _ in self._flushing)
+        for _ in self._flushing:
+            now = monotonic()
+            self._delivery.add(now - self._flushes_since)
+            if now > end:
+                return False
+        self._delivery.add(monotonic() - self._flushes_since)
+        return True
 
     def _rest(self, started: float) -> None:
         self._seen_cpu = thread_time()
@@ -130,6 +144,7 @@ def _deliver(tails: Iterable[Tail], sender: Sender) -> Iterator[None]:
     others: list[tuple[Watcher, Delivery]] = []
     left = BATCH
     for tail in tails:
+        metrics = tail.metrics
         # Encoded before the first pause: what is accepted meanwhile belongs to the next flush.
         for delivery in _encoded(tail):
             payload, after, everybody = delivery.payload, delivery.after, delivery.watchers
@@ -152,6 +167,8 @@ def _deliver(tails: Iterable[Tail], sender: Sender) -> Iterator[None]:
                         others.append((watcher, delivery))
                 if watchers:
                     parts.append((plain, watchers, sockets))
+                    metrics.delivered += plain.count * len(watchers)
+                    metrics.bytes_out += size * len(watchers)
                 if not left:
                     _send(parts, others, sender)
                     parts, others, left = [], [], BATCH

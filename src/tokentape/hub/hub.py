@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from time import monotonic
+from itertools import count
+from time import monotonic, time
 from typing import Any, Final
 
 import msgspec
@@ -21,6 +22,7 @@ from tokentape.core.session import State
 from tokentape.dialects import native
 from tokentape.hub.flusher import Flusher
 from tokentape.hub.infos import Infos
+from tokentape.hub.metrics import HubMetrics
 from tokentape.hub.pages import Pages
 from tokentape.hub.payloads import Payloads
 from tokentape.hub.reader import Reader
@@ -63,7 +65,16 @@ class Hub:
         self._limits = limits or HubLimits()
         self._tails: dict[str, Tail] = {}
         self._idle: OrderedDict[str, None] = OrderedDict()
-        self._flusher = Flusher(self._sender, share=self._limits.flush_share, slice_=self._limits.flush_slice)
+        self.metrics = HubMetrics()
+        # Of the server's own streams: what it tells itself is nobody's traffic.
+        self._own_metrics = HubMetrics()
+        self._flusher = Flusher(
+            self._sender,
+            share=self._limits.flush_share,
+            slice_=self._limits.flush_slice,
+            delivery=self.metrics.delivery,
+        )
+        self._numbers = count(1)
         self._recorder = Recorder(store, self._accepted, self._flusher.hurry)
         self._payloads = Payloads()
         self._pages = Pages(store, self._payloads, self.spawn)
@@ -164,7 +175,11 @@ class Hub:
             self._retire(tail)
             raise
         tail.learn(info.epoch, info.last, closed=info.closed)
-        watcher = Watcher(self, tail, view, outlet, ready, told=told)
+        tail.kind = kind if isinstance(kind := info.config.attributes.get("kind"), str) else None
+        watcher = Watcher(self, tail, view, outlet, ready, told=told, number=next(self._numbers), since=time())
+        tail.metrics.outcomes[ready.outcome] += 1
+        # A run on a channel has its own beginning, which is nobody's position yet.
+        tail.metrics.reconnects += isinstance(start, Cursor) and start.offset != begin
         tail.attached.add(watcher)
         self._idle.pop(stream, None)
         self._tell_audience(tail)
@@ -189,7 +204,7 @@ class Hub:
             watcher.start()
             yield reader
         finally:
-            watcher.lost()
+            watcher.leave()
 
     def audience(self, stream: str) -> int:
         """How many watch a stream through this process."""
@@ -199,6 +214,14 @@ class Hub:
     def watchers(self) -> int:
         """How many watch anything through this process; those who follow the server's own streams are no watchers."""
         return sum(len(tail.attached) for tail in self._tails.values() if not tail.name.startswith(SYSTEM_PREFIX))
+
+    def tails(self) -> Collection[Tail]:
+        """The streams that are, or were a moment ago, watched or written through this process; not to be changed."""
+        return self._tails.values()
+
+    def tail(self, stream: str) -> Tail | None:
+        """One of them."""
+        return self._tails.get(stream)
 
     def detached(self, watcher: Watcher) -> None:
         """A watcher has closed."""
@@ -280,6 +303,7 @@ class Hub:
                 max_records=limits.ring_records,
                 max_bytes=limits.ring_bytes,
                 on_dirty=self._flusher.touch,
+                metrics=self._metrics_of(stream),
             )
             self._tails[stream] = tail
         return tail
@@ -292,7 +316,11 @@ class Hub:
         while len(self._idle) > self._limits.idle_tails:
             del self._tails[self._idle.popitem(last=False)[0]]
 
+    def _metrics_of(self, stream: str) -> HubMetrics:
+        return self._own_metrics if stream.startswith(SYSTEM_PREFIX) else self.metrics
+
     def _accepted(self, stream: str, appended: Appended, placed: Sequence[Entry]) -> None:
+        self._metrics_of(stream).events += len(placed)
         tail = self._tails.get(stream)
         if tail is not None:
             tail.accept(appended.epoch, placed, last=appended.last, closed=appended.closed)

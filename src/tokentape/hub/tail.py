@@ -16,6 +16,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from tokentape.core.merge import Entry
+from tokentape.hub.metrics import HubMetrics
 from tokentape.hub.payloads import MAX_PAYLOAD, Key, Payloads
 from tokentape.hub.view import Payload, View
 
@@ -112,7 +113,9 @@ class Tail:
         "epoch",
         "flushed",
         "head",
+        "kind",
         "live",
+        "metrics",
         "name",
         "on_dirty",
     )
@@ -126,12 +129,16 @@ class Tail:
         max_records: int,
         max_bytes: int,
         on_dirty: Callable[[Tail], None],
+        metrics: HubMetrics,
     ) -> None:
         """`max_records` and `max_bytes` bound the ring; whoever needs older entries reads the store.
 
         `shared` says that other processes append to the store too; otherwise everything comes by `accept`.
         """
         self.name = name
+        self.metrics = metrics
+        self.kind: str | None = None
+        """What the stream's own attributes call it, once that is known."""
         self._shared = shared
         self.epoch: str | None = None
         """None until the store, or an append, has told where the stream is."""
@@ -195,6 +202,16 @@ class Tail:
         self._ring.clear()
         self._bytes = 0
         self._fresh = None
+
+    @property
+    def ring_bytes(self) -> int:
+        """Of the records in the ring."""
+        return self._bytes
+
+    @property
+    def last_at(self) -> int:
+        """When the newest event in the ring was recorded, in milliseconds since the Unix epoch; 0 for unknown."""
+        return self._ring[-1].event.at if self._ring else 0
 
     def payload(self, view: View, after: int, state: Any, *, merged: bool) -> Payload | None:
         """What follows `after` as this view shows it, up to `MAX_PAYLOAD`; None when the ring no longer has it.

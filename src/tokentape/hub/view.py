@@ -16,7 +16,7 @@ from tokentape.dialects.base import Dialect
 class Payload(msgspec.Struct, frozen=True, gc=False):
     """Encoded events: everything of a view in (from, `last`]. `ended` says that nothing will follow, ever.
 
-    `state` is the dialect's after them.
+    `state` is the dialect's after them, and `count` how many were recorded, before any were merged.
     """
 
     content: Any
@@ -24,10 +24,11 @@ class Payload(msgspec.Struct, frozen=True, gc=False):
     last: int
     ended: bool
     state: Any = None
+    count: int = 0
 
     def after(self, taken: int) -> Payload:
         """The rest of it, for content that is bytes."""
-        return Payload(self.content[taken:], self.size - taken, self.last, self.ended, self.state)
+        return Payload(self.content[taken:], self.size - taken, self.last, self.ended, self.state, self.count)
 
 
 NOTHING: Final = Payload(None, 0, 0, False)
@@ -47,6 +48,11 @@ class View:
     run: str | None = None
     merge: bool = True
     framing: Callable[[Any], bytes] | None = None
+
+    @property
+    def format(self) -> str:
+        """What its watchers get, by name."""
+        return self.dialect.name
 
     def entries(self, records: Iterable[tuple[int, bytes]]) -> Sequence[Entry]:
         """What records of the store are to this view; raises `InvalidEvent`."""
@@ -71,18 +77,19 @@ class View:
         if self.run is not None:
             entries = [entry for entry in entries if entry.event.run == self.run]
             ended = ended or (bool(entries) and entries[-1].event.type == "done")
+        count = len(entries)
         if merged and self.merge:
             entries = merge(entries)
         end = last if ended and self.run is not None else None
         content, after, over = self.dialect.encode(self.label, epoch, entries, state, last=end)
-        return self._payload(content, last, ended=ended or over, state=after)
+        return self._payload(content, last, ended=ended or over, state=after, count=count)
 
     def ephemeral(self, event: Event) -> Payload:
         """Encodes an event that is not stored."""
         return self._payload(self.dialect.ephemeral(self.label, event), 0, ended=False, state=None)
 
-    def _payload(self, content: Any, last: int, *, ended: bool, state: Any) -> Payload:
+    def _payload(self, content: Any, last: int, *, ended: bool, state: Any, count: int = 0) -> Payload:
         if self.framing is None or not content:
-            return Payload(content, self.dialect.size(content), last, ended, state)
+            return Payload(content, self.dialect.size(content), last, ended, state, count)
         framed = self.framing(content)
-        return Payload(framed, len(framed), last, ended, state)
+        return Payload(framed, len(framed), last, ended, state, count)

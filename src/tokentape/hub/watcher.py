@@ -86,9 +86,23 @@ class Watcher:
     `told` is the dialect's state there.
     """
 
-    __slots__ = ("_hub", "_reading", "cursor", "outlet", "ready", "state", "tail", "told", "view")
+    __slots__ = ("_hub", "_reading", "cursor", "number", "outlet", "ready", "since", "state", "tail", "told", "view")
 
-    def __init__(self, hub: Spawner, tail: Tail, view: View, outlet: Outlet, ready: Ready, *, told: Any = None) -> None:
+    def __init__(
+        self,
+        hub: Spawner,
+        tail: Tail,
+        view: View,
+        outlet: Outlet,
+        ready: Ready,
+        *,
+        told: Any = None,
+        number: int = 0,
+        since: float = 0.0,
+    ) -> None:
+        """`number` is its own in this process; `since` is when it came, in seconds since the Unix epoch."""
+        self.number = number
+        self.since = since
         self._hub = hub
         self._reading = False
         self.tail = tail
@@ -154,7 +168,7 @@ class Watcher:
     def failed(self, error: TokentapeError) -> None:
         """What follows the cursor could not be read."""
         self._reading = False
-        self._step(Input.SHUTDOWN, error)
+        self.shut_down(error)
 
     def ephemeral(self, payload: Payload) -> None:
         """Takes an event that nobody needs later, if there is room for it now."""
@@ -168,16 +182,29 @@ class Watcher:
 
     def lost(self) -> None:
         """The connection is gone."""
+        self._count_end()
+        self._step(Input.LOST)
+
+    def leave(self) -> None:
+        """The client wants no more, and goes on."""
         self._step(Input.LOST)
 
     def shut_down(self, error: TokentapeError) -> None:
         """Ends the watch from the server's side; the client may come back with its cursor."""
+        self._count_end()
         self._step(Input.SHUTDOWN, error)
+
+    def _count_end(self) -> None:
+        if self.state in (State.REPLAY, State.LIVE):
+            self.tail.metrics.aborted += 1
 
     def _write(self, payload: Payload) -> None:
         self.cursor = payload.last
         self.told = payload.state
         if payload.size:
+            metrics = self.tail.metrics
+            metrics.delivered += payload.count
+            metrics.bytes_out += payload.size
             self.outlet.write(self, payload)
         # Writing may have found the connection lost.
         if payload.ended and self.state in (State.LIVE, State.REPLAY):

@@ -20,6 +20,7 @@ from tokentape.runs.audience import Audience
 from tokentape.runs.custody import Custody
 from tokentape.runs.jobs import Jobs
 from tokentape.runs.messages import with_partial
+from tokentape.runs.metrics import RunMetrics
 from tokentape.runs.orders import Orders
 from tokentape.runs.registry import Registry
 from tokentape.runs.request import RunInfo, RunRequest, StopAfter
@@ -77,6 +78,7 @@ class Executor:
         self.live: dict[str, Runner] = {}
         self.draining = False
         """No run is taken any more."""
+        self.metrics = RunMetrics()
         self.custody = Custody(hub, self.live, holder=holder, seconds=lease)
         self._hub = hub
         self._models = models
@@ -117,7 +119,7 @@ class Executor:
         self, info: RunInfo, request: RunRequest, attempts: Sequence[Attempt], fence: Fence, *, again: bool = False
     ) -> None:
         """Executes a run whose lease is held; from here on it comes to an end by itself."""
-        runner = Runner(self._hub, info, attempts, fence=fence, again=again, now=self._now)
+        runner = Runner(self._hub, info, attempts, fence=fence, again=again, metrics=self.metrics, now=self._now)
         self.live[info.id] = runner
         self._ended[info.id] = asyncio.Event()
         told = self._registry.index.stop_of(info.id)

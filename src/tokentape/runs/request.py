@@ -99,6 +99,12 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     provider: str = ""
     started_at: int = 0
     ended_at: int = 0
+    first_at: int = 0
+    """When its first token came; this and the next two are known once it has ended."""
+    tokens: int = 0
+    """Pieces of text, reasoning and arguments that came, of the last attempt."""
+    tries: int = 0
+    """Requests to providers, of the last attempt."""
     reason: str | None = None
     """Of its `done` event."""
     usage: dict[str, Any] | None = None

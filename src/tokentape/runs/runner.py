@@ -24,6 +24,7 @@ from tokentape.core.errors import ProviderError, StoreUnavailable, StreamClosed,
 from tokentape.core.events import MERGEABLE, Event
 from tokentape.hub import Hub, Writer
 from tokentape.providers.base import PROVIDER_CUT, Generation, Part, Provider, Pushing, Timeouts
+from tokentape.runs.metrics import Meter, Progress, RunMetrics
 from tokentape.runs.request import RunInfo
 from tokentape.stores.base import Append, Fence
 
@@ -69,9 +70,10 @@ class Runner:
         *,
         fence: Fence,
         again: bool = False,
+        metrics: RunMetrics | None = None,
         now: Callable[[], float],
     ) -> None:
-        """`again` says that its stream holds the beginning of an earlier attempt."""
+        """`again` says that its stream holds the beginning of an earlier attempt; `metrics` is where it counts."""
         self.info = info
         self._again = again
         self._hub = hub
@@ -85,7 +87,12 @@ class Runner:
         self._interruptible = False
         self._ended = False
         self._slot: asyncio.Semaphore | None = None
-        self._recording = _Recording(self._writer, info.id, now)
+        self._meter = Meter(metrics or RunMetrics())
+        self._recording = _Recording(self._writer, info.id, self._meter, now)
+
+    def progress(self) -> Progress:
+        """How far it is."""
+        return self._meter.progress(self._now(), messages=len(self._attempts[0].generation.messages))
 
     def stop(self, reason: str, detail: str) -> bool:
         """Asks for the end: `reason` is `stopped`, `interrupted` or `HAND_OVER`. False when it is ending already."""
@@ -147,6 +154,7 @@ class Runner:
 
     async def _begin(self, changed: Changed) -> None:
         provider = self._attempts[0].provider.name
+        self._meter.begin(self._now())
         self.info = msgspec.structs.replace(
             self.info, state="running", provider=provider, started_at=self._milliseconds()
         )
@@ -181,6 +189,8 @@ class Runner:
         for place, attempt in enumerate(self._attempts):
             if place:
                 told = {"model": attempt.generation.model, "provider": attempt.provider.name}
+                if failure is not None:
+                    told["code"] = failure.subcode
                 self._put("metadata", {"failover": told})
                 await self._enter(attempt)
             for number in range(attempt.retries + 1):
@@ -207,6 +217,7 @@ class Runner:
 
     async def _consume(self, attempt: Attempt) -> str:
         self._recording.begin()
+        self._meter.tries += 1
         try:
             await _play(attempt, self._recording)
         except _TooLong:
@@ -229,7 +240,15 @@ class Runner:
         told = error.as_dict() if error is not None else None
         at = self._milliseconds()
         self.info = msgspec.structs.replace(
-            self.info, state="done", reason=reason, usage=usage, error=told, ended_at=at
+            self.info,
+            state="done",
+            reason=reason,
+            usage=usage,
+            error=told,
+            ended_at=at,
+            first_at=self._meter.first_at,
+            tokens=self._meter.tokens,
+            tries=self._meter.tries,
         )
         events = ending(self.info.id, done, told, at=at)
         attempt = 0
@@ -294,9 +313,10 @@ class _Recording:
     `put` is called for each token, from the callback that read it.
     """
 
-    __slots__ = ("_now", "_run", "_writer", "characters", "reason", "usage")
+    __slots__ = ("_meter", "_now", "_run", "_writer", "characters", "reason", "usage")
 
-    def __init__(self, writer: Writer, run: str, now: Callable[[], float]) -> None:
+    def __init__(self, writer: Writer, run: str, meter: Meter, now: Callable[[], float]) -> None:
+        self._meter = meter
         self._writer = writer
         self._run = run
         self._now = now
@@ -310,13 +330,21 @@ class _Recording:
 
     def put(self, parts: Sequence[Part]) -> bool:
         """Records what was read in one piece: of each kind that is one event. Otherwise as `record`."""
-        return self.record(parts if len(parts) == 1 else _joined(parts))
+        if len(parts) == 1:
+            return self.record(parts)
+        joined = _joined(parts)
+        return self.record(joined, beside=len(parts) - len(joined))
 
-    def record(self, parts: Sequence[tuple[str, Any]]) -> bool:
-        """Hands its events to the store; raises what the store refused, and `_TooLong`."""
-        writer, run, now = self._writer, self._run, self._now
-        at = int(now() * 1000)
+    def record(self, parts: Sequence[tuple[str, Any]], *, beside: int = 0) -> bool:
+        """Hands its events to the store; raises what the store refused, and `_TooLong`.
+
+        `beside` is how many tokens were joined to others.
+        """
+        writer, run = self._writer, self._run
+        now = self._now()
+        at = int(now * 1000)
         events = []
+        tokens = beside
         for kind, data in parts:
             if isinstance(data, str):
                 self.characters += len(data) or 1
@@ -328,7 +356,10 @@ class _Recording:
                 continue
             else:
                 self.characters += _said(data)
+            tokens += kind in MERGEABLE
             events.append(Event(type=kind, run=run, data=data, at=at))
+        if tokens:
+            self._meter.add(tokens, now)
         if events:
             writer.put(events)
         if writer.error is not None:

@@ -7,7 +7,7 @@ import hashlib
 import logging
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Final, Literal, NamedTuple
 
@@ -21,6 +21,7 @@ from tokentape.providers.base import Checking, Provider
 from tokentape.runs.audience import Audience
 from tokentape.runs.executor import Executor, Models, kept
 from tokentape.runs.jobs import QUEUE, Jobs
+from tokentape.runs.metrics import Progress, RunMetrics
 from tokentape.runs.orders import Orders
 from tokentape.runs.positions import Positions
 from tokentape.runs.registry import Registry
@@ -356,6 +357,25 @@ class Runs:
     def live(self) -> int:
         """How many runs this process executes now."""
         return len(self._executor.live)
+
+    @property
+    def metrics(self) -> RunMetrics:
+        """What the runs of this process have counted."""
+        return self._executor.metrics
+
+    def progress(self, run_id: str) -> Progress | None:
+        """How far a run is; None unless this process executes it."""
+        runner = self._executor.live.get(run_id)
+        return runner.progress() if runner is not None else None
+
+    def known(self) -> Iterator[RunInfo]:
+        """All runs that are known, the newest first."""
+        for info in self._registry.index.newest():
+            yield self._find(info.id) or info
+
+    def counts(self) -> tuple[int, int]:
+        """How many runs have not ended anywhere, and how many of these wait."""
+        return self._registry.index.counts()
 
     # Life
 

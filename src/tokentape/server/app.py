@@ -10,6 +10,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from tokentape.core.errors import TokentapeError
+from tokentape.server import admin
 from tokentape.server.auth import Gate
 from tokentape.server.durable_streams import RESPONSE_HEADERS, durable_routes
 from tokentape.server.logs import AccessLog
@@ -43,6 +44,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *anthropic.OPERATIONS,
     *ai_sdk.OPERATIONS,
     *ag_ui.OPERATIONS,
+    *admin.OPERATIONS,
 )
 EXPOSED_HEADERS: Final = (
     *("Location", "Retry-After", "Tokentape-Run", "Tokentape-Cursor"),
@@ -64,6 +66,7 @@ def create_app(services: Services) -> Starlette:
     app.router.redirect_slashes = False
     app.state.services = services
     app.state.gate = Gate(services.config)
+    app.state.admin = admin.Admin(services)
     app.state.readiness = system.Readiness()
     app.state.openapi = describe(OPERATIONS, services.version)
     return app

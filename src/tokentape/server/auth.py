@@ -34,7 +34,7 @@ class Gate:
         """Raises `Unauthorized` or `Forbidden` for a request, or a WebSocket before its upgrade."""
         websocket = scope["type"] == "websocket"
         if self._keys:
-            self.check_token(_bearer(scope))
+            self.check_token(bearer(scope))
         elif not self._delegated:
             self._check_host(scope)
         # A key is not sent by a browser of its own accord; a WebSocket is opened across origins without asking.
@@ -84,7 +84,8 @@ def _values(scope: Scope, name: bytes) -> list[str]:
     return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
 
 
-def _bearer(scope: Scope) -> str | None:
+def bearer(scope: Scope) -> str | None:
+    """The key that a request brings."""
     for value in _values(scope, b"authorization"):
         scheme, _, token = value.partition(" ")
         if scheme.lower() == "bearer":

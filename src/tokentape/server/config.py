@@ -27,6 +27,8 @@ CATALOG_TABLES: Final = frozenset({"models", "providers"})
 MAX_LEASE: Final = 3600
 """Seconds for which nobody would notice that a process has died."""
 MAX_WORKERS: Final = 256
+MAX_CROWD: Final = 10_000
+"""Watchers that one process can be, and be measured well."""
 
 _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s,*]+", re.ASCII)
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]", re.ASCII)
@@ -145,6 +147,19 @@ class AiSdk(_Section, frozen=True, kw_only=True):
     """Spoken to a chat whose address names none: the SDK does not say which it is."""
 
 
+class Admin(_Section, frozen=True, kw_only=True):
+    """What an operator sees and does: `/v1/admin/…`."""
+
+    enabled: Literal["auto", "on", "off"] = "auto"
+    """With `auto` it is on where the server listens on loopback only, and nobody else is let in there."""
+    max_crowd: int = 1000
+    """Watchers that the load generator may be; 0 turns it off."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.max_crowd <= MAX_CROWD:
+            raise ValueError(f"max_crowd is from 0 to {MAX_CROWD}")
+
+
 class Log(_Section, frozen=True, kw_only=True):
     """What is written to stderr."""
 
@@ -178,6 +193,7 @@ class ServerConfig(_Section, frozen=True, kw_only=True):
     auth: Auth = Auth()
     cors: Cors = Cors()
     ai_sdk: AiSdk = AiSdk()
+    admin: Admin = Admin()
     log: Log = Log()
     providers: CatalogConfig = CatalogConfig()
 

@@ -18,6 +18,7 @@ from tokentape.hub import Watcher
 from tokentape.server.config import Limits
 from tokentape.server.protocols.http import HttpLink
 from tokentape.server.stream import HEARTBEAT
+from tokentape.server.transport import Connections
 
 _log = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ class DirectStream:
     """The rest of one response, once its head has left; `take` begins it."""
 
     __slots__ = (
+        "_connections",
         "_deadline",
         "_flushing",
         "_framing",
@@ -49,8 +51,9 @@ class DirectStream:
         "watchers",
     )
 
-    def __init__(self, link: HttpLink, watchers: list[Watcher], limits: Limits) -> None:
+    def __init__(self, link: HttpLink, watchers: list[Watcher], limits: Limits, connections: Connections) -> None:
         self.watchers = watchers
+        self._connections = connections
         self._link = link
         self._limits = limits
         self._open = False
@@ -82,6 +85,7 @@ class DirectStream:
             self._link.give_back()
             return False
         self._open = True
+        self._connections.sse += 1
         self._write, self._socket = body.way
         self._framing = encode_chunk if body.chunked else None
         self._outlet = outlet
@@ -93,6 +97,10 @@ class DirectStream:
         return True
 
     # For the outlets
+
+    @property
+    def client(self) -> str | None:
+        return self._link.client
 
     @property
     def writable(self) -> bool:
@@ -133,6 +141,7 @@ class DirectStream:
             self._link.close()
 
     def _release(self) -> None:
+        self._connections.sse -= self._open
         self._open = False
         self._withdraw()
         if self._outlet is not None:

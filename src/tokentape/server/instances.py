@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 TOPIC: Final = "$instances"
 MAY_DIFFER: Final = (
     "host", "port", "hosts", "store", "workers", "shutdown_delay", "shutdown_grace", "io_uring", "limits.", "log.",
-    "cors.", "auth.",
+    "cors.", "auth.", "admin.",
 )  # fmt: skip
 """Settings, and tables of them, that are each instance's own; keys are among them, which are not told in any form."""
 DIGITS: Final = 8

@@ -16,6 +16,7 @@ _REF: Final = "#/components/schemas/{name}"
 _PATH_DESCRIPTIONS: Final = {
     "id": "The id of a run",
     "name": "The name of a stream; its slashes may stand as they are",
+    "watcher": "The id of a watcher",
     "chat": "The id of a chat of the AI SDK",
     "version": "The version of the AI SDK: v5, v6 or v7",
     "model": "The name of a model; its slashes may stand as they are",

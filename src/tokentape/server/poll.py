@@ -17,6 +17,7 @@ from tokentape.dialects.native import Item
 from tokentape.hub import Payload, Reader, View, Watcher
 from tokentape.server.limits import check_audience
 from tokentape.server.services import Services
+from tokentape.server.transport import Peer
 from tokentape.server.watching import Watch, is_over
 
 READY: Final = "ready"
@@ -36,6 +37,12 @@ class Polled(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Nothing will follow, ever."""
 
 
+class _Poller(Reader):
+    """A reader for one answer."""
+
+    peer = Peer("long-poll", None)
+
+
 async def poll(services: Services, watch: Watch, *, merge: bool, wait: float) -> Polled:
     """What there is after a position, at most about a page; when there is nothing, what comes within `wait` seconds.
 
@@ -44,7 +51,7 @@ async def poll(services: Services, watch: Watch, *, merge: bool, wait: float) ->
     place = watch.place
     check_audience(services.hub, place.stream, services.config.limits)
     view = View(native.items, watch.label, run=place.run, merge=merge)
-    reader = Reader()
+    reader = _Poller()
     watcher = await services.hub.attach(place.stream, watch.start, view, reader)
     try:
         recorded = await _recorded(services, watcher)
@@ -58,7 +65,7 @@ async def poll(services: Services, watch: Watch, *, merge: bool, wait: float) ->
         items = [item for item in reader.take() if item.event.type != READY]
         return _polled(watcher.ready, items, last=last, ended=reader.done)
     finally:
-        watcher.lost()
+        watcher.leave()
 
 
 async def _recorded(services: Services, watcher: Watcher) -> Payload:

@@ -54,6 +54,10 @@ class PumpedStream:
     # For the outlets
 
     @property
+    def client(self) -> str | None:
+        return self._connection.client
+
+    @property
     def writable(self) -> bool:
         return self._size < MAX_PENDING and self._ending is None
 

@@ -25,9 +25,11 @@ from starlette.applications import Starlette
 from tokentape.core.errors import SetupError
 from tokentape.core.messages import MAX_MESSAGE
 from tokentape.server.accept import Acceptor, connections_within
+from tokentape.server.admin import Admin
 from tokentape.server.config import ServerConfig
 from tokentape.server.protocols import protocols
 from tokentape.server.routes.system import Readiness
+from tokentape.server.services import Services
 from tokentape.server.transport import BUFFER
 
 _log = logging.getLogger(__name__)
@@ -77,6 +79,10 @@ async def serve(
     stop = stop or asyncio.Event()
     with listener or bind(config) as bound, signals(stop, second_ends=second_ends):
         server = _Server(_uvicorn_config(app, config))
+        # An application around ours has an address of its own, which says nothing of who may come in.
+        admin: Admin | None = getattr(app.state, "admin", None)
+        if admin is not None:
+            admin.open(loopback=is_private(bound))
         serving = asyncio.create_task(server.serve(sockets=[bound]), name="tokentape-http")
         try:
             await _first(serving, server.ready)
@@ -90,6 +96,8 @@ async def serve(
                 await asyncio.sleep(config.shutdown_delay)
             await drain()
         finally:
+            if admin is not None:
+                await admin.close()
             server.leave()
             await serving
 
@@ -151,16 +159,20 @@ def _prepare(listener: socket.socket) -> None:
 
 
 def _check_exposure(listener: socket.socket, config: ServerConfig) -> None:
-    address = listener.getsockname()[0]
     if config.auth.api_keys or config.auth.delegated:
         return
-    if not ip_address(address).is_loopback:
+    if not is_private(listener):
         raise SetupError(
-            f"{address} can be reached by others, and there are no API keys. Set `auth.api_keys` "
+            f"{listener.getsockname()[0]} can be reached by others, and there are no API keys. Set `auth.api_keys` "
             "(TOKENTAPE_AUTH_API_KEYS), listen on 127.0.0.1, or set `auth.delegated` when a proxy in front lets in "
             "only those who may."
         )
     _log.info("no API keys: open to everybody on this machine")
+
+
+def is_private(listener: socket.socket) -> bool:
+    """Whether only this machine reaches a listening socket."""
+    return ip_address(listener.getsockname()[0]).is_loopback
 
 
 def url_of(listener: socket.socket) -> str:
@@ -173,7 +185,8 @@ def url_of(listener: socket.socket) -> str:
 
 def _uvicorn_config(app: Starlette, config: ServerConfig) -> uvicorn.Config:
     limits = msgspec.structs.replace(config.limits, connections=connections_within(config.limits.connections))
-    http, websocket = protocols(limits)
+    services: Services | None = getattr(app.state, "services", None)
+    http, websocket = protocols(limits, services.connections if services is not None else None)
     return uvicorn.Config(
         app,
         http=http,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tokentape.hub import Hub
 from tokentape.hub.channels import Channels
@@ -10,6 +10,7 @@ from tokentape.providers.catalog import Catalog
 from tokentape.runs import Runs
 from tokentape.server.config import ServerConfig
 from tokentape.server.instances import Instances
+from tokentape.server.transport import Connections
 from tokentape.stores.base import Store
 
 
@@ -25,3 +26,6 @@ class Services:
     config: ServerConfig
     version: str
     instances: Instances
+    connections: Connections = field(default_factory=Connections)
+    address: str = ""
+    """Of the store, as it was given; empty for one that came as an object."""

@@ -26,7 +26,7 @@ from tokentape.server.pump import PumpedStream
 from tokentape.server.query import read_query
 from tokentape.server.services import Services
 from tokentape.server.stream import Stream, Unsent, pause_ms
-from tokentape.server.transport import connection_of, link_of
+from tokentape.server.transport import SSE, Peer, connection_of, link_of
 from tokentape.server.watching import ViewQuery, Watch, dialect_of, is_over, position_of, resumed, watch_of
 
 HEADERS: Final[Mapping[str, str]] = {
@@ -48,6 +48,10 @@ class SseOutlet:
         self._opening = opening
         self.socket: socket | None = None
         """Set by a stream that writes directly, while it can."""
+
+    @property
+    def peer(self) -> Peer:
+        return Peer(SSE, self.stream.client)
 
     @property
     def writable(self) -> bool:
@@ -89,6 +93,10 @@ class MultiOutlet:
         """Adds the next view; all come before the first one starts."""
         self._positions[watcher] = watcher.ready.cursor
         self._open += 1
+
+    @property
+    def peer(self) -> Peer:
+        return Peer(SSE, self.stream.client)
 
     @property
     def writable(self) -> bool:
@@ -173,7 +181,8 @@ class SseResponse(Response):
                 await refusal(scope, receive, send)
                 return
             link = link_of(scope)
-            direct = DirectStream(link, watchers, self._services.config.limits) if isinstance(link, HttpLink) else None
+            limits, connections = self._services.config.limits, self._services.connections
+            direct = DirectStream(link, watchers, limits, connections) if isinstance(link, HttpLink) else None
             if direct is not None:
                 direct.prepare()
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
@@ -182,10 +191,14 @@ class SseResponse(Response):
                 outlet.stream = direct
                 unsent.become(direct)
             else:
-                pumped = PumpedStream(connection_of(scope, receive), watchers, send, self._services.config.limits)
+                pumped = PumpedStream(connection_of(scope, receive), watchers, send, limits)
                 outlet.stream = pumped
                 unsent.become(pumped)
-                await pumped.play()
+                connections.sse += 1
+                try:
+                    await pumped.play()
+                finally:
+                    connections.sse -= 1
         except OSError:
             pass  # how servers say that the client is gone (ASGI, HTTP version 2.4)
         finally:

@@ -25,6 +25,11 @@ class Stream(Protocol):
     watchers: list[Watcher]
 
     @property
+    def client(self) -> str | None:
+        """Who is at the other end, for people."""
+        ...
+
+    @property
     def writable(self) -> bool: ...
 
     def put(self, data: bytes) -> None:
@@ -54,6 +59,7 @@ class Stream(Protocol):
 class Unsent:
     """Stands in for a stream until the head of the response has been sent."""
 
+    client = None
     writable = False
 
     def __init__(self, watchers: list[Watcher]) -> None:

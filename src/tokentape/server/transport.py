@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from struct import pack
-from typing import Final, NamedTuple, Protocol, cast
+from typing import Final, NamedTuple, Protocol, cast, runtime_checkable
 
 from starlette.types import Receive, Scope
 
@@ -28,8 +28,45 @@ _LINGER_NOT: Final = pack("ii", 1, 0)
 """struct linger of socket(7): on, for no time."""
 
 
+SSE: Final = "sse"
+WEBSOCKET: Final = "websocket"
+
+
+class Peer(NamedTuple):
+    """Who is at the other end of a watcher, and how it is reached; no address where none is known."""
+
+    transport: str
+    address: str | None
+
+
+@runtime_checkable
+class Reaching(Protocol):
+    """Capability of an outlet: tells for whom it is."""
+
+    @property
+    def peer(self) -> Peer: ...
+
+
+class Connections:
+    """What is open in this process. Plain numbers: each is changed where a connection begins and ends."""
+
+    __slots__ = ("open", "sse", "websocket")
+
+    def __init__(self) -> None:
+        self.open = 0
+        """All of them; only our own protocols see that."""
+        self.sse = 0
+        """Responses that are event streams."""
+        self.websocket = 0
+
+
 class Connection(Protocol):
     """What an outlet needs of the connection that it writes to."""
+
+    @property
+    def client(self) -> str | None:
+        """Who is at the other end, for people; None where that is not known."""
+        ...
 
     @property
     def lost(self) -> bool:
@@ -174,6 +211,10 @@ class Link(_Losable):
 
     # As a `Connection`
 
+    @property
+    def client(self) -> str | None:
+        return address_of(self._transport.get_extra_info("peername"))
+
     def buffered(self) -> int:
         return self._transport.get_write_buffer_size() + _unacknowledged(self._transport)
 
@@ -258,8 +299,9 @@ class AsgiConnection(_Losable):
 
     paused = True
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, client: str | None = None) -> None:
         super().__init__()
+        self.client = client
         self._receive = receive
         self._listener: asyncio.Task[None] | None = None
 
@@ -293,6 +335,14 @@ class AsgiConnection(_Losable):
         self._lose()
 
 
+def address_of(peer: object) -> str | None:
+    """An address as sockets and ASGI give it, as people write it."""
+    if not isinstance(peer, tuple | list) or len(peer) < 2:
+        return None
+    host, port = peer[:2]
+    return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
+
+
 def link_of(scope: Scope) -> Link | None:
     """The connection under this request, when our own protocols serve it."""
     return cast("Link | None", scope.get("extensions", {}).get(EXTENSION))
@@ -300,4 +350,4 @@ def link_of(scope: Scope) -> Link | None:
 
 def connection_of(scope: Scope, receive: Receive) -> Connection:
     """The connection under this request, whoever serves it. `receive` must not be used beside it."""
-    return link_of(scope) or AsgiConnection(receive)
+    return link_of(scope) or AsgiConnection(receive, address_of(scope.get("client")))

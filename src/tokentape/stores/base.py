@@ -59,7 +59,10 @@ class StreamInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Producer(NamedTuple):
-    """Makes appends idempotent: (id, epoch, seq), with seq counting appends of this producer epoch from 0."""
+    """Makes appends idempotent: (id, epoch, seq), with seq counting appends of this producer epoch from 0.
+
+    A stream remembers at least the `MAX_PRODUCERS` producers that wrote last (`core.producer`), and a bounded number.
+    """
 
     id: str
     epoch: int

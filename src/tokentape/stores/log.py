@@ -143,6 +143,8 @@ class Head(ABC):
         name = None if change.producer is None else change.producer.id
         before = Before(self.closed, self.sequence, name, None if name is None else self.find_producer(name))
         if change.producer is not None:
+            # In the order in which they wrote last.
+            self.producers.pop(change.producer.id, None)
             self.producers[change.producer.id] = ProducerState(change.producer.epoch, change.producer.seq)
         if change.sequence is not None:
             self.sequence = change.sequence

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from tokentape.core.errors import TokentapeError
+from tokentape.core.producer import MAX_PRODUCERS
 from tokentape.stores.base import Append, Appended, Fence, LeaseInfo, Page, Standing, StreamConfig, StreamInfo
 from tokentape.stores.broadcast import Hearers, LocalBroadcast
 from tokentape.stores.leases import LeaseTable
@@ -143,6 +144,8 @@ class MemoryStore(LocalPresence, LocalQueues, LocalBroadcast):
             stream.stage(change)
             stream.commit(change, wall_ms=wall_ms, steady=steady)
             stream.trim()
+            if len(stream.producers) > 2 * MAX_PRODUCERS:
+                stream.producers = dict(islice(stream.producers.items(), MAX_PRODUCERS, None))
         return appended
 
     async def read(self, name: str, after: int, *, max_bytes: int = 262_144, max_records: int = 10_000) -> Page:

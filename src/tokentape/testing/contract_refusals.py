@@ -14,6 +14,7 @@ from tokentape.core.errors import (
     StreamNotFound,
     TokentapeError,
 )
+from tokentape.core.producer import MAX_PRODUCERS
 from tokentape.stores.base import Append, Appended, Fence, Leasing, Producer, Store, StreamConfig
 from tokentape.testing.contract_log import everything, put, refused
 
@@ -103,6 +104,19 @@ class RefusalContract:
         older = await put(store, "a", b"0", producer=Producer("p", 0, 0))
         assert (older.duplicate, older.seq) == (True, 1)
         assert await everything(store, "a") == [b"0", b"1", b"2"]
+
+    async def test_a_thousand_producers_that_wrote_last_are_remembered(self, store: Store) -> None:
+        await store.create("a", StreamConfig())
+        names = [f"p{number}" for number in range(5 * MAX_PRODUCERS)]
+        for turn, start in enumerate(range(0, len(names), MAX_PRODUCERS // 2)):
+            # One that writes now and then is never forgotten, however many others come and go.
+            await put(store, "a", b"steady", producer=Producer("steady", 0, turn))
+            some = names[start : start + MAX_PRODUCERS // 2]
+            answers = await store.append([Append(stream="a", producer=Producer(name, 0, 0)) for name in some])
+            assert not [answer for answer in answers if not isinstance(answer, Appended)]
+        last = names[1 - MAX_PRODUCERS :]
+        answers = await store.append([Append(stream="a", producer=Producer(name, 0, 0)) for name in last])
+        assert all(isinstance(answer, Appended) and answer.duplicate for answer in answers)
 
     async def test_a_producer_may_repeat_its_last_words_to_a_closed_stream(self, store: Store) -> None:
         await store.create("a", StreamConfig())

@@ -378,10 +378,10 @@ async def test_a_connection_that_ends_while_a_subscription_begins(rig, monkeypat
     reached, released = asyncio.Event(), asyncio.Event()
     attach = rig.services.hub.attach
 
-    async def wait(*args):
+    async def wait(*args, **options):
         reached.set()
         await released.wait()
-        return await attach(*args)
+        return await attach(*args, **options)
 
     monkeypatch.setattr(rig.services.hub, "attach", wait)
     adding = asyncio.create_task(parked.subscriptions.add(Subscribe(id=1, stream="room")))

@@ -14,7 +14,15 @@ const PAGES = [
 export function Shell({ page, children }: { page: (typeof PAGES)[number]["name"]; children: ReactNode }) {
   return (
     <>
-      <a className="skip" href="#content">
+      <a
+        className="skip"
+        href="#content"
+        onClick={(event) => {
+          // By hand: the fragment of the address says what is shown.
+          event.preventDefault();
+          document.getElementById("content")?.focus();
+        }}
+      >
         Skip to the content
       </a>
       <header className="top">

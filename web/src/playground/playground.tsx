@@ -5,6 +5,7 @@ import { TokentapeProvider } from "tokentape/react";
 import { currentChat } from "./address.ts";
 import { Chat } from "./chat.tsx";
 import { client } from "./client.ts";
+import { Panes } from "./panes/index.tsx";
 import "./playground.css";
 
 export function Playground() {
@@ -14,8 +15,9 @@ export function Playground() {
     <TokentapeProvider client={client}>
       <div className="play" data-run={run}>
         <Chat key={chat} chat={chat} onRun={setRun} />
-        {/* Here go the panes of the watchers of the chat's latest answer: they are beside the chat, or below it on a
-            narrow screen: <section className="watchers"><Panes run={run} stream={run && `runs/${run}`} /></section> */}
+        <div className="watchers">
+          <Panes run={run} />
+        </div>
       </div>
     </TokentapeProvider>
   );

@@ -27,6 +27,7 @@ from tokentape.server.limits import check_audience
 from tokentape.server.services import Services
 from tokentape.server.sse import MultiOutlet, SseOutlet, SseResponse
 from tokentape.server.stream import Stream
+from tokentape.server.transport import Peer
 
 SPREAD: Final = 20
 """Percent by which the end of an event stream is drawn earlier or later, so that not all come back at once."""
@@ -42,6 +43,10 @@ class RecordView(View):
     own: bool = False
     """Whether the records are no events."""
     cursor: str = ""
+
+    @property
+    def format(self) -> str:
+        return "durable-streams"
 
     def entries(self, records: Iterable[tuple[int, bytes]]) -> Sequence[Entry]:
         return raw_entries(records) if self.own else entries(records)
@@ -82,7 +87,7 @@ class EventView(RecordView):
         )
         if self.framing is not None:
             content = self.framing(content)
-        return Payload(content, len(content), last, ended)
+        return Payload(content, len(content), last, ended, count=len(shown))
 
 
 class Part(msgspec.Struct, frozen=True, gc=False):
@@ -111,7 +116,7 @@ class PollView(RecordView):
         if not shown:
             return Payload(None, 0, last, ended)
         part = Part(body(self.form, shown), current)
-        return Payload(part, len(part.body), last, ended)
+        return Payload(part, len(part.body), last, ended, count=len(shown))
 
 
 async def _begin(services: Services, source: Source, query: Query) -> int:
@@ -127,7 +132,7 @@ async def _attach(services: Services, source: Source, after: int, view: View, ou
     """Raises `CursorGone` for what has gone since the stream was looked at."""
     watcher = await services.hub.attach(source.stream, Cursor(source.info.epoch, after), view, outlet)
     if watcher.ready.outcome == "gone":
-        watcher.lost()
+        watcher.leave()
         raise CursorGone(f"Stream {source.name!r} was made anew or trimmed in this moment.", reason="epoch")
     return watcher
 
@@ -139,6 +144,7 @@ class _PollOutlet:
     """Takes the first that comes."""
 
     socket = None
+    peer = Peer("long-poll", None)
 
     def __init__(self) -> None:
         self.part: Part | None = None
@@ -188,7 +194,7 @@ async def long_poll(services: Services, source: Source, query: Query) -> Respons
                 pass
             last, over = watcher.cursor, outlet.ended_at_end
         finally:
-            watcher.lost()
+            watcher.leave()
     if outlet.error is not None:
         raise _as_answer(source, outlet.error)
     part = outlet.part

@@ -9,7 +9,7 @@ from collections import Counter
 from typing import ClassVar
 
 from tokentape.server.config import Limits
-from tokentape.server.transport import BUFFER
+from tokentape.server.transport import BUFFER, Connections
 
 
 class Bounds:
@@ -25,6 +25,9 @@ class Bounds:
     addresses: ClassVar[Counter[str]] = Counter()
     """How many connections each address has."""
 
+    tally: Connections = Connections()
+    """Where all of them are counted."""
+
     client: tuple[str, int] | None
 
     def admit(self, transport: asyncio.Transport, connections: int) -> bool:
@@ -32,6 +35,7 @@ class Bounds:
 
         Call `leave` once when it is gone.
         """
+        self.tally.open += 1
         transport.set_write_buffer_limits(high=BUFFER)
         sock = transport.get_extra_info("socket")
         if sys.platform == "linux" and sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
@@ -45,6 +49,7 @@ class Bounds:
 
     def leave(self) -> None:
         """Takes back what `admit` counted."""
+        self.tally.open -= 1
         if self.client is None:
             return
         host = self.client[0]

@@ -26,7 +26,7 @@ from tokentape.core.frames import CloseCode, fit_reason
 from tokentape.server.protocols.bounds import Bounds
 from tokentape.server.protocols.rounds import Rounds
 from tokentape.server.protocols.upgrade import Upgrade, opened, read_frames
-from tokentape.server.transport import EXTENSION, Link
+from tokentape.server.transport import EXTENSION, Link, address_of
 from tokentape.server.websocket_guard import GuardedWebSocketProtocol
 
 _quiet = logging.getLogger("tokentape.server.websocket")
@@ -270,9 +270,8 @@ class WebSocketLink(Link):
 
     @property
     def client(self) -> str:
-        """Who is at the other end, for the log."""
-        address = self._protocol.client
-        return f"{address[0]}:{address[1]}" if address is not None else "unknown"
+        """Who is at the other end, for people."""
+        return address_of(self._protocol.client) or "unknown"
 
     @property
     def accepted(self) -> bool:

@@ -17,8 +17,9 @@ from tokentape.server.routes.watch import EVENT_STREAM, RESUME_HEADERS, wants_st
 from tokentape.server.sse import SseResponse
 from tokentape.server.watching import ViewQuery, WatchQuery, dialect_of, find, position_of, resumed, watch_of
 
-HIDDEN: Final = frozenset({"key", "digest", "queue"})
-"""What is known of a run and told to nobody: whoever knows its key could start it again as their own."""
+HIDDEN: Final = frozenset({"key", "digest", "queue", "first_at", "tokens", "tries"})
+"""What is known of a run and not told here: whoever knows its key could start it again as their own; the rest is for
+operators."""
 
 
 class RunLinks(msgspec.Struct, frozen=True):

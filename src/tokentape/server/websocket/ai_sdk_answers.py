@@ -13,6 +13,7 @@ from tokentape.hub import Payload, View, Watcher
 from tokentape.hub.channels import RUN_STREAMS
 from tokentape.server.limits import check_audience
 from tokentape.server.services import Services
+from tokentape.server.transport import WEBSOCKET, Peer
 from tokentape.server.watching import watch_of
 from tokentape.server.websocket.wire import Sending
 
@@ -36,6 +37,10 @@ class Answer:
         self._head = ai_sdk_frames.chunk_head(request)
         self._sequence = 0
         self._from = 0 if after is None else after + 1
+
+    @property
+    def peer(self) -> Peer:
+        return Peer(WEBSOCKET, self._answers.wire.client)
 
     @property
     def writable(self) -> bool:
@@ -110,7 +115,7 @@ class Answers:
         """Lets go of the answer to a request; None when there is none any more."""
         answer = self._answers.pop(request, None)
         if answer is not None and answer.watcher is not None:
-            answer.watcher.lost()
+            answer.watcher.leave()
         return answer
 
     def forget(self, request: str) -> None:

@@ -29,6 +29,7 @@ from tokentape.runs import RunInfo
 from tokentape.server import dropin
 from tokentape.server.limits import check_audience
 from tokentape.server.services import Services
+from tokentape.server.transport import WEBSOCKET, Peer
 from tokentape.server.watching import watch_of
 from tokentape.server.websocket.conversation import Conversation
 from tokentape.server.websocket.wire import Wire
@@ -130,6 +131,10 @@ class Answers:
         self._over.set()
 
     # As the outlet
+
+    @property
+    def peer(self) -> Peer:
+        return Peer(WEBSOCKET, self._wire.client)
 
     @property
     def writable(self) -> bool:

@@ -90,6 +90,7 @@ class Conversation(ABC, Generic[T]):
         self._over = False
         self._closing: Closing | None = None
         self._late: asyncio.TimerHandle | None = None
+        services.connections.websocket += 1
         if not admitted:
             self._late = asyncio.get_running_loop().call_later(AUTH_SECONDS, self._refuse_late)
 
@@ -206,6 +207,7 @@ class Conversation(ABC, Generic[T]):
         if self._over:
             return
         self._over = True
+        self._services.connections.websocket -= 1
         self._closing = closing
         self._forget_late()
         self._watching.close()

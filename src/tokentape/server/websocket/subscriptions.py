@@ -15,6 +15,7 @@ from tokentape.dialects import native
 from tokentape.hub import Payload, View, Watcher
 from tokentape.server.limits import check_audience
 from tokentape.server.services import Services
+from tokentape.server.transport import WEBSOCKET, Peer
 from tokentape.server.watching import Watch, find, is_over, watch_of
 from tokentape.server.websocket.wire import Sending
 
@@ -65,7 +66,8 @@ class Subscriptions:
         check_audience(hub, watch.place.stream, self._services.config.limits)
         framing = self._wire.framing
         view = View(native.websocket, watch.label, run=watch.place.run, merge=request.merge, framing=framing)
-        watcher = await hub.attach(watch.place.stream, watch.start, view, self)
+        begin = watch.place.begin.offset if watch.place.begin is not None else 0
+        watcher = await hub.attach(watch.place.stream, watch.start, view, self, begin=begin)
         if self._closed:
             watcher.lost()
         else:
@@ -78,7 +80,7 @@ class Subscriptions:
         watcher = self._watchers.pop(name, None)
         if watcher is None:
             raise BadRequest(f"{name[:80]!r} is not subscribed on this connection.")
-        watcher.lost()
+        watcher.leave()
 
     def block(self) -> None:
         """The wire takes nothing now."""
@@ -104,6 +106,10 @@ class Subscriptions:
             self._watchers.popitem()[1].lost()
 
     # The outlet
+
+    @property
+    def peer(self) -> Peer:
+        return Peer(WEBSOCKET, self._wire.client)
 
     @property
     def writable(self) -> bool:

@@ -21,6 +21,11 @@ class Sending(Protocol):
     """The sending half of a wire. Events and answers are bounded apart: see `tokentape.server.websocket.outbox`."""
 
     @property
+    def client(self) -> str:
+        """Who is at the other end, for people."""
+        ...
+
+    @property
     def framing(self) -> Callable[[Sequence[bytes]], bytes] | None:
         """What makes messages into what `events` takes; None when that is the messages themselves."""
         ...
@@ -61,11 +66,6 @@ class Sending(Protocol):
 
 class Wire(Sending, Protocol):
     """Moves the messages of one connection."""
-
-    @property
-    def client(self) -> str:
-        """Who is at the other end, for the log."""
-        ...
 
     def hold(self) -> None:
         """Reads no further, until `release`."""

@@ -19,7 +19,7 @@ Durability = Literal["normal", "full"]
 
 APPLICATION_ID: Final = 0x74617065
 """`tape` in ASCII; in the file's header, where `file(1)` and others look (sqlite.org/fileformat.html, 1.3.14)."""
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 BUSY_MILLISECONDS: Final = 5000
 """How long to wait for somebody else's look at the file (the `sqlite3` shell, a backup)."""
 CACHE_KIB: Final = 16_384
@@ -123,6 +123,11 @@ def _prepare(db: apsw.Connection, path: Path, durability: Durability) -> None:
         db.execute("BEGIN IMMEDIATE")
         db.execute(schema)
         db.pragma("application_id", APPLICATION_ID)
+        db.pragma("user_version", SCHEMA_VERSION)
+        db.execute("COMMIT")
+    elif version < SCHEMA_VERSION:
+        db.execute("BEGIN IMMEDIATE")
+        db.execute("ALTER TABLE producer ADD COLUMN place INTEGER NOT NULL DEFAULT 0")
         db.pragma("user_version", SCHEMA_VERSION)
         db.execute("COMMIT")
 

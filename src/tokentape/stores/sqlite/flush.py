@@ -6,6 +6,7 @@ from typing import Final
 
 import apsw
 
+from tokentape.core.producer import MAX_PRODUCERS
 from tokentape.stores.sqlite.database import begin, insert_rows
 from tokentape.stores.sqlite.head import StoredHead
 from tokentape.stores.sqlite.journal import Journal
@@ -14,6 +15,12 @@ from tokentape.stores.sqlite.segments import split
 SLICE_HEADS: Final = 64
 SLICE_BYTES: Final = 65_536
 """One slice is this many streams, or records of about this size: a millisecond between two commits."""
+
+PLACES: Final = 2**20
+"""Producers that one flush can put in order."""
+FORGET_PRODUCERS: Final = """
+    DELETE FROM producer WHERE stream = ?1 AND place <=
+        (SELECT place FROM producer WHERE stream = ?1 ORDER BY place DESC LIMIT 1 OFFSET ?2)"""
 
 
 class Flusher:
@@ -105,6 +112,13 @@ class Flusher:
         insert_rows(
             db,
             "INSERT OR REPLACE INTO producer VALUES",
-            [(head.id, name, *state) for head in heads for name, state in head.producers.items()],
+            [
+                (head.id, name, *state, seq * PLACES + place)
+                for head in heads
+                for place, (name, state) in enumerate(head.producers.items())
+            ],
         )
+        for head in heads:
+            if head.crowded:
+                db.execute(FORGET_PRODUCERS, (head.id, MAX_PRODUCERS))
         insert_rows(db, "INSERT OR REPLACE INTO head VALUES", [head.row(seq) for head in heads])

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import apsw
 
-from tokentape.core.producer import ProducerState
+from tokentape.core.producer import MAX_PRODUCERS, ProducerState
 from tokentape.stores.base import StreamConfig
 from tokentape.stores.log import Head, Tail
 from tokentape.stores.retention import Lifetime
@@ -23,8 +23,8 @@ class StoredHead(Head):
         "idle_written",
         "journal",
         "keys",
+        "stored_producers",
         "stores_keys",
-        "stores_producers",
         "trimmed",
     )
 
@@ -45,7 +45,7 @@ class StoredHead(Head):
         self.journal = 0
         self.keys: dict[str, int] = {}
         self.stores_keys = False
-        self.stores_producers = False
+        self.stored_producers = 0
         self.deleted = False
         self.dirty = False
         self.trimmed = False
@@ -56,6 +56,11 @@ class StoredHead(Head):
         """Whether reads have moved its idle time since that was last written down."""
         return self.idle_written != self.lifetime.idle_until
 
+    @property
+    def crowded(self) -> bool:
+        """Whether there may be more producers, once these are written down too, than are kept."""
+        return bool(self.producers) and self.stored_producers + len(self.producers) > 2 * MAX_PRODUCERS
+
     def find_key(self, key: str) -> int:
         offset = self.keys.get(key, 0)
         if not offset and self.stores_keys:
@@ -64,7 +69,7 @@ class StoredHead(Head):
 
     def find_producer(self, producer: str) -> ProducerState | None:
         state = self.producers.get(producer)
-        if state is None and self.stores_producers:
+        if state is None and self.stored_producers:
             row = self._db.execute(FIND_PRODUCER, (self.id, producer)).get
             if row is not None:
                 state = self.producers[producer] = ProducerState(*row)
@@ -80,7 +85,7 @@ class StoredHead(Head):
         """Everything up to `last`, and all else that is committed, is in the file's tables now."""
         self.tail = Tail(last + 1, [], closed=self.tail.closed)
         self.stores_keys = self.stores_keys or bool(self.keys)
-        self.stores_producers = self.stores_producers or bool(self.producers)
+        self.stored_producers = MAX_PRODUCERS if self.crowded else self.stored_producers + len(self.producers)
         self.keys = {}
         self.producers = {}
         self.idle_written = self.lifetime.idle_until
@@ -116,7 +121,7 @@ class StoredHead(Head):
         self.lifetime = Lifetime(retention, 0, idle_until=row.idle_until, closed_until=row.closed_until)
         self.idle_written = self.lifetime.idle_until
         self.stores_keys = bool(self._db.execute(HAS_KEYS, (self.id,)).get)
-        self.stores_producers = bool(self._db.execute(HAS_PRODUCERS, (self.id,)).get)
+        self.stored_producers = self._db.execute(COUNT_PRODUCERS, (self.id,)).get
 
 
 class HeadRow(NamedTuple):
@@ -138,7 +143,7 @@ class HeadRow(NamedTuple):
 FIND_KEY: Final = "SELECT position FROM record_key WHERE stream = ? AND key = ?"
 HAS_KEYS: Final = "SELECT EXISTS (SELECT 1 FROM record_key WHERE stream = ?)"
 FIND_PRODUCER: Final = "SELECT epoch, seq FROM producer WHERE stream = ? AND id = ?"
-HAS_PRODUCERS: Final = "SELECT EXISTS (SELECT 1 FROM producer WHERE stream = ?)"
+COUNT_PRODUCERS: Final = "SELECT count(*) FROM producer WHERE stream = ?"
 
 
 def _finite(moment: float) -> float | None:

@@ -1,4 +1,4 @@
--- The SQLite store's file, version 1. Why records live in a journal first: docs/adr/0002-sqlite-through-apsw.md.
+-- The SQLite store's file, version 2. Why records live in a journal first: docs/adr/0002-sqlite-through-apsw.md.
 
 -- What never changes about a stream. Ids are never used again: the journal and `garbage` name streams by id.
 CREATE TABLE stream (
@@ -55,6 +55,7 @@ CREATE TABLE producer (
   id     TEXT NOT NULL,
   epoch  INTEGER NOT NULL,
   seq    INTEGER NOT NULL,
+  place  INTEGER NOT NULL DEFAULT 0,     -- grows with each write: those that wrote last are kept
   PRIMARY KEY (stream, id)
 ) STRICT, WITHOUT ROWID;
 

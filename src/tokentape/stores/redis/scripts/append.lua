@@ -20,6 +20,8 @@ local answers, grown = {}, {}
 local nothing = {}
 local changed, has_grown, has_closed
 
+local MAX_PRODUCERS = 1000 -- core/producer.py has the same number
+
 local leases = {}
 if #plan[1] > 0 then
   for place, raw in ipairs(redis.call('HMGET', KEYS[#KEYS], unpack(plan[1]))) do
@@ -44,13 +46,43 @@ local function holds(lease, token)
   return lease.live and lease.token == token
 end
 
+-- What is known of a producer: its epoch, the number that came last, and its place among those that wrote (0 for none).
+local function find_producer(state, name)
+  local known = redis.call('HGET', state, 'p:' .. name)
+  if not known then
+    return nil
+  end
+  local epoch, seq, place = string.match(known, '^(%d+):(%d+):?(%d*)$')
+  return epoch, seq, tonumber(place) or 0
+end
+
+-- Writes down what came last from a producer. Places are dealt out in turn, and each is used again after 2N of them:
+-- then whoever still has it is forgotten. Who writes gets a new one after N, so the N that wrote last are remembered.
+local function remember(state, name, epoch, seq)
+  local _, _, place = find_producer(state, name)
+  local dealt = tonumber(redis.call('HGET', state, 'places') or 0)
+  if not place or dealt - place >= MAX_PRODUCERS or place == 0 then
+    dealt = dealt + 1
+    place = dealt
+    local slot = 'o:' .. int(dealt % (2 * MAX_PRODUCERS))
+    local other = redis.call('HGET', state, slot)
+    if other and other ~= name then
+      local _, _, held_place = find_producer(state, other)
+      if held_place == dealt - 2 * MAX_PRODUCERS then
+        redis.call('HDEL', state, 'p:' .. other)
+      end
+    end
+    redis.call('HSET', state, slot, name, 'places', int(dealt))
+  end
+  redis.call('HSET', state, 'p:' .. name, int(epoch) .. ':' .. int(seq) .. ':' .. int(place))
+end
+
 -- What speaks against an append of this producer, or nil.
 local function out_of_turn(s, state, producer)
   local epoch, seq = producer[2], producer[3]
-  local known = redis.call('HGET', state, 'p:' .. producer[1])
-  local expected, known_epoch, known_seq = 0
-  if known then
-    known_epoch, known_seq = string.match(known, '^(%d+):(%d+)$')
+  local known_epoch, known_seq = find_producer(state, producer[1])
+  local expected = 0
+  if known_epoch then
     known_epoch, known_seq = tonumber(known_epoch), tonumber(known_seq)
     if epoch < known_epoch then
       return {STALE, known_epoch}
@@ -154,7 +186,7 @@ local function append(s, state, log, index, before, count, lease, token, rare)
   end
   write(s, state, log, records, before, count, keys or nothing)
   if producer then
-    redis.call('HSET', state, 'p:' .. producer[1], int(producer[2]) .. ':' .. int(producer[3]))
+    remember(state, producer[1], producer[2], producer[3])
   end
   if sequence then
     redis.call('HSET', state, 'sequence', sequence)

@@ -29,7 +29,7 @@ local function past(moment, now)
 end
 
 -- The key of the state is a hash: "state" is one field, so that it is read and written by one call; "k:…" are the keys
--- of records with their offsets, "p:…" the producers. These are the places in "state", all numbers but the last two;
+-- of records with their offsets, "p:…" the producers, "o:…" and "places" the order in which these wrote. These are the places in "state", all numbers but the last two;
 -- `BY` says who appended last, and what that round did. state.py has the same list.
 local FIRST, LAST, BYTES, CLOSED_AT, APPENDED_AT, IDLE, AFTER_CLOSE, EXPIRES_AT, MAX_BYTES, IDLE_UNTIL, CLOSED_UNTIL,
   EPOCH, BY = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13
