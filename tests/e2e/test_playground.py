@@ -51,7 +51,7 @@ async def test_a_chat(playground: Playground, server: Served) -> None:
     await expect(playground.questions).to_have_count(2)
 
     chat = playground.chat
-    await page.get_by_role("button", name="New").click()
+    await page.get_by_role("button", name="New", exact=True).click()
     await expect(page.get_by_text("Reload in mid-answer")).to_be_visible()
     assert playground.chat != chat
     await page.get_by_role("button", name="Recent").click()

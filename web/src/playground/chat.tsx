@@ -49,8 +49,14 @@ export function Chat({ chat, onRun }: { chat: string; onRun: (run: string | unde
 
   const actions = useMemo<Actions>(
     () => ({
-      again: () => void regenerate().catch(ignore),
-      edit: (message, text) => void edit(message, text).catch(ignore),
+      again() {
+        thread.current?.follow();
+        void regenerate().catch(ignore);
+      },
+      edit(message, text) {
+        thread.current?.follow();
+        void edit(message, text).catch(ignore);
+      },
       ask: (text) => void say(text),
       before: (answer) => latest.current.filter(({ first }) => first! < answer.first!),
     }),
