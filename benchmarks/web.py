@@ -93,7 +93,9 @@ def spent(events: Sequence[dict[str, Any]], starts: Sequence[float]) -> tuple[li
     """
     scripting, drawing = [0.0] * (len(starts) + 1), [0.0] * (len(starts) + 1)
     open_: list[tuple[float, list[float]]] = []  # until when, and whose time it is
-    for event in sorted((e for e in events if e["name"] in SCRIPTING | DRAWING), key=lambda e: (e["ts"], -e.get("dur", 0))):
+    for event in sorted(
+        (e for e in events if e["name"] in SCRIPTING | DRAWING), key=lambda e: (e["ts"], -e.get("dur", 0))
+    ):
         begin, length = event["ts"], event.get("tdur", event.get("dur", 0))
         while open_ and open_[-1][0] <= begin:
             open_.pop()
@@ -122,7 +124,9 @@ async def measure(page: Page, url: str, options: argparse.Namespace) -> dict[str
         await page.goto(f"{url}/#chat={channel}")
         await page.locator(".row").last.get_by_text(f"Turn {options.messages - 1}").first.wait_for()
         simulated = {"rate": options.rate, "tokens": options.tokens}
-        started = await client.start({"channel": channel, "messages": [{"role": "user", "content": "Go"}], "simulated": simulated})
+        started = await client.start(
+            {"channel": channel, "messages": [{"role": "user", "content": "Go"}], "simulated": simulated}
+        )
         await page.locator("[data-answer] .markdown").wait_for()
         # What is compiled once, and the colours of the first code, are not of a frame.
         await page.wait_for_timeout(2000)
@@ -132,19 +136,23 @@ async def measure(page: Page, url: str, options: argparse.Namespace) -> dict[str
         complete = asyncio.Event()
         session.on("Tracing.dataCollected", lambda data: events.extend(data["value"]))
         session.on("Tracing.tracingComplete", lambda _: complete.set())
-        await session.send("Tracing.start", {"transferMode": "ReportEvents", "traceConfig": {"includedCategories": CATEGORIES}})
+        await session.send(
+            "Tracing.start", {"transferMode": "ReportEvents", "traceConfig": {"includedCategories": CATEGORIES}}
+        )
         await page.wait_for_timeout(options.seconds * 1000)
         await session.send("Tracing.end")
         await asyncio.wait_for(complete.wait(), 60)
         touched = await page.evaluate("touched")
-        length = await page.evaluate("document.querySelector('[data-answer]:last-of-type .markdown')?.textContent.length ?? 0")
+        length = await page.evaluate(
+            "document.querySelector('[data-answer]:last-of-type .markdown')?.textContent.length ?? 0"
+        )
         is_live = await page.locator("[data-answer]").last.get_attribute("data-state") == "running"
         await client.stop(started.id)
     pid, tid = main_thread(events)
     own = [event for event in events if (event["pid"], event["tid"]) == (pid, tid) and event.get("ph") == "X"]
     starts = sorted({event["ts"] for event in own if event["name"] == FRAME})
     # Callbacks of the same frame come right after one another.
-    starts = [ts for before, ts in zip([0.0, *starts], starts, strict=False) if ts - before > 4000]  # noqa: PLR2004
+    starts = [ts for before, ts in zip([0.0, *starts], starts, strict=False) if ts - before > 4000]
     scripting, drawing = spent(own, starts)
     return {
         "frames": len(starts),
@@ -161,8 +169,13 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
     browser_path = environ.get("CHROMIUM") or shutil.which("chromium")
     with tempfile.TemporaryDirectory() as folder:
         database = Path(folder) / "tape.db"
-        async with ServerProcess(f"sqlite:///{database}", database.with_suffix(".log")) as server, async_playwright() as playwright:
-            browser = await playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox", "--disable-gpu"])
+        async with (
+            ServerProcess(f"sqlite:///{database}", database.with_suffix(".log")) as server,
+            async_playwright() as playwright,
+        ):
+            browser = await playwright.chromium.launch(
+                executable_path=browser_path, args=["--no-sandbox", "--disable-gpu"]
+            )
             page = await browser.new_page(viewport={"width": 1280, "height": 900})
             try:
                 return await measure(page, f"http://127.0.0.1:{server.port}", options)

@@ -18,7 +18,7 @@ from served import Served
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 ROOT: Final = Path(__file__).parents[2]
-AWKWARD: Final = "It's a \"test\": $(false) `false` \\n ${x} é 京 \u2028 100%"
+AWKWARD: Final = 'It\'s a "test": $(false) `false` \\n ${x} é 京 \u2028 100%'
 
 
 async def output(*command: str, cwd: Path) -> str:

@@ -27,7 +27,15 @@ HOSTILE: Final = (
     "\u2028\u202e\u0000 data: [DONE]\n\nid: k3f9-1\n\n",
 )
 TEXT: Final = "".join(HOSTILE)
-FORBIDDEN: Final = ("img[src*=evil]", "iframe", "main a[href*=evil]", "main script", "main svg", "main img", "main [style*=url]")
+FORBIDDEN: Final = (
+    "img[src*=evil]",
+    "iframe",
+    "main a[href*=evil]",
+    "main script",
+    "main svg",
+    "main img",
+    "main [style*=url]",
+)
 
 
 async def hostile() -> AsyncIterator[str | dict[str, object]]:
@@ -70,8 +78,12 @@ async def test_what_anybody_says_is_shown_as_text(browser: Browser) -> None:
             # What leads elsewhere is a button that says where.
             answer = playground.last.locator(".markdown")
             await expect(answer.get_by_role("button", name="evil.invalid")).not_to_have_count(0)
-            assert await answer.locator("button.host").evaluate_all("(all) => all.every((b) => /evil|open/.test(b.title))")
-            assert not await answer.locator("button.host").evaluate_all("(all) => all.some((b) => /script:|data:/.test(b.title))")
+            assert await answer.locator("button.host").evaluate_all(
+                "(all) => all.every((b) => /evil|open/.test(b.title))"
+            )
+            assert not await answer.locator("button.host").evaluate_all(
+                "(all) => all.some((b) => /script:|data:/.test(b.title))"
+            )
             await expect(answer).to_contain_text("<script>document.title = 'owned'</script>")
             assert await page.title() == "Playground · tokentape"
             assert (visit.problems, visit.foreign) == ([], [])
@@ -111,7 +123,7 @@ async def test_the_page_forbids_scripts_of_others(browser: Browser) -> None:
         await expect(visit.page.get_by_label("Message", exact=True)).to_be_visible()
         image = "<img src='https://evil.invalid/' onerror='document.title = 1'>"
         refused = await visit.page.evaluate(
-            "(html) => { try { document.body.insertAdjacentHTML('beforeend', html); return ''; } catch (e) { return `${e}`; } }",
+            "(html) => { try { document.body.insertAdjacentHTML('beforeend', html) } catch (error) { return `${error}` } }",
             image,
         )
         assert "TrustedHTML" in refused

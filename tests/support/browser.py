@@ -70,7 +70,10 @@ class Visit:
 @asynccontextmanager
 async def visiting(browser: Browser, origin: str, *, size: tuple[int, int] = DESKTOP) -> AsyncIterator[Visit]:
     """Opens `origin`, and closes the profile at the end."""
-    context = await browser.new_context(viewport={"width": size[0], "height": size[1]})
+    is_phone = size == PHONE
+    context = await browser.new_context(
+        viewport={"width": size[0], "height": size[1]}, is_mobile=is_phone, has_touch=is_phone
+    )
     try:
         visit = Visit(await context.new_page(), origin)
         await visit.page.goto(origin)

@@ -31,7 +31,7 @@ export const ChatBar = memo(function ChatBar({ chat, first, isEmpty, isBusy, onC
       {!isEmpty && (
         <>
           <span className="not-narrow">
-            <CopyButton text={() => location.href} label="Copy the link to this chat">
+            <CopyButton text={() => location.href} label="Copy the link to this chat" className="quiet">
               Link
             </CopyButton>
           </span>

@@ -3,6 +3,7 @@
 import { useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
 import type { Message, RunRequest } from "tokentape";
 import { useChat } from "tokentape/react";
+import { newChat, openChat } from "./address.ts";
 import { Announcer } from "./announcer.tsx";
 import { ChatBar } from "./chat-bar.tsx";
 import { Composer, type ComposerHandle } from "./composer.tsx";
@@ -48,8 +49,14 @@ export function Chat({ chat, onRun }: { chat: string; onRun: (run: string | unde
 
   const actions = useMemo<Actions>(
     () => ({
-      again: () => void regenerate().catch(ignore),
-      edit: (message, text) => void edit(message, text).catch(ignore),
+      again() {
+        thread.current?.follow();
+        void regenerate().catch(ignore);
+      },
+      edit(message, text) {
+        thread.current?.follow();
+        void edit(message, text).catch(ignore);
+      },
       ask: (text) => void say(text),
       before: (answer) => latest.current.filter(({ first }) => first! < answer.first!),
     }),
@@ -66,6 +73,7 @@ export function Chat({ chat, onRun }: { chat: string; onRun: (run: string | unde
     stop: isBusy ? halt : undefined,
     write: () => composer.current?.focus(),
     again: () => !isBusy && messages.length > 0 && actions.again(),
+    fresh: () => openChat(newChat()),
     newest: () => thread.current?.follow(),
     map: openMap,
   });

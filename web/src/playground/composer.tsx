@@ -86,9 +86,11 @@ export const Composer = memo(function Composer({ ref, models, isBusy, onSend, on
             Stop <kbd>Esc</kbd>
           </button>
         )}
-        <button type="submit" className="primary" disabled={!canSend} aria-describedby="why-not">
-          {isBusy ? "Interrupt" : "Send"}
-        </button>
+        {(!isBusy || text !== "") && (
+          <button type="submit" className="primary" disabled={!canSend} aria-describedby="why-not">
+            {isBusy ? "Interrupt" : "Send"}
+          </button>
+        )}
       </div>
     </form>
   );

@@ -18,6 +18,7 @@ export interface KeyActions {
   stop: (() => void) | undefined;
   write: () => void;
   again: () => void;
+  fresh: () => void;
   newest: () => void;
   map: () => void;
 }
@@ -45,7 +46,7 @@ function meant({ key, code, altKey, target }: KeyboardEvent, actions: KeyActions
   // A dialog or a menu that is open has its own use for Escape.
   if (document.querySelector("dialog[open], :popover-open")) return undefined;
   if (key === "Escape") return actions.stop;
-  if (altKey) return { KeyR: actions.again, ArrowDown: actions.newest }[code];
+  if (altKey) return { KeyN: actions.fresh, KeyR: actions.again, ArrowDown: actions.newest }[code];
   if (target instanceof Element && target.closest("input, textarea, select, [contenteditable]")) return undefined;
   return { "/": actions.write, "?": actions.map }[key];
 }

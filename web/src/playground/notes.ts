@@ -6,15 +6,15 @@
 import { parseCursor, type Client, type TapeEvent } from "tokentape";
 
 export interface Note {
-  readonly model?: string;
-  readonly provider?: string;
+  readonly model?: string | undefined;
+  readonly provider?: string | undefined;
   /** Times of the server, in milliseconds since the Unix epoch. */
-  readonly started?: number;
+  readonly started?: number | undefined;
   /** Of the first token, or thought; undefined when it came merged with others, with the time of the last of them. */
-  readonly first?: number;
-  readonly ended?: number;
+  readonly first?: number | undefined;
+  readonly ended?: number | undefined;
   /** The position right after its `start`, from which the first token can be asked for. */
-  readonly after?: string;
+  readonly after?: string | undefined;
   readonly tokens: number;
   /** What it is doing, as long as it says nothing. */
   readonly status?: Readonly<Record<string, unknown>> | undefined;
@@ -34,49 +34,95 @@ export interface Notes {
 /** Runs that are remembered; the oldest are forgotten, and show no figures. */
 const MAX_RUNS = 2_000;
 const PAUSE = 250;
-const EMPTY: Note = { tokens: 0, resets: [] };
+const MAX_RESETS = 9;
+
+type Draft = { -readonly [K in keyof Note]: Note[K] };
 
 export function createNotes(): Notes {
-  const notes = new Map<string, Note>();
+  // Hundreds of events a second change the drafts; what is shown of them changes a few times.
+  const drafts = new Map<string, Draft>();
+  const shown = new Map<string, Note>();
+  const changed = new Set<string>();
   const listeners = new Set<() => void>();
   let timer: ReturnType<typeof setTimeout> | undefined;
   let position = 0;
 
-  function change(run: string, fields: Partial<Note>): void {
-    notes.set(run, { ...(notes.get(run) ?? EMPTY), ...fields });
-    if (notes.size > MAX_RUNS) notes.delete(notes.keys().next().value!);
-    timer ??= setTimeout(() => {
-      timer = undefined;
-      for (const listener of [...listeners]) listener();
-    }, PAUSE);
+  function show(): void {
+    timer = undefined;
+    for (const run of changed) {
+      const draft = drafts.get(run);
+      if (draft) shown.set(run, { ...draft });
+      else shown.delete(run);
+    }
+    changed.clear();
+    for (const listener of [...listeners]) listener();
+  }
+
+  /** What is noted of a run, to be changed. */
+  function draftOf(run: string): Draft {
+    let draft = drafts.get(run);
+    if (!draft) {
+      drafts.set(run, (draft = { tokens: 0, resets: [] }));
+      const oldest = drafts.keys().next().value!;
+      if (drafts.size > MAX_RUNS && drafts.delete(oldest)) changed.add(oldest);
+    }
+    changed.add(run);
+    timer ??= setTimeout(show, PAUSE);
+    return draft;
   }
 
   return {
-    of: (run) => notes.get(run),
-    learn: change,
+    of: (run) => shown.get(run),
+    learn: (run, change) => void Object.assign(draftOf(run), change),
     subscribe(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    take({ type, data, run, at, cursor }) {
-      if (type === "ready") position = parseCursor(data.cursor)?.offset ?? 0;
-      const offset = parseCursor(cursor)?.offset;
+    take(event) {
+      const { type, data, run, at, cursor } = event;
+      // A view that begins anew tells everything again, or goes on after its position.
+      if (type === "ready") {
+        position = offsetOf(data.cursor);
+        if (data.outcome === "snapshot" || data.outcome === "gone") drafts.clear();
+      }
       // A merged event stands for all of those since the one before.
-      const count = offset === undefined ? 1 : Math.max(1, offset - position);
-      if (offset !== undefined) position = offset;
-      if (run === undefined) return;
-      const note = notes.get(run) ?? EMPTY;
-      if (type === "start") change(run, { model: data.model, provider: data.provider, ...(at && { started: at }), ...(cursor && { after: cursor }) });
-      else if (type === "token" || type === "reasoning") {
-        const isFirst = note.tokens === 0 && count === 1 && at !== undefined;
-        change(run, { tokens: note.tokens + count, status: undefined, ...(isFirst && { first: at }) });
-      } else if (type === "status") change(run, { status: data });
-      else if (type === "metadata" && "failover" in data) change(run, { status: data });
-      else if (type === "reset") change(run, { resets: [...note.resets, data.reason].slice(-9), tokens: 0 });
-      else if (type === "done") change(run, { status: undefined, ...(at && { ended: at }) });
+      const count = cursor === undefined ? 1 : Math.max(1, offsetOf(cursor) - position);
+      if (cursor !== undefined) position = offsetOf(cursor);
+      if (run !== undefined) note(draftOf(run), event, count, at);
     },
   };
 }
+
+function note(draft: Draft, { type, data, cursor }: TapeEvent, count: number, at: number | undefined): void {
+  switch (type) {
+    case "start":
+      Object.assign(draft, { model: data.model, provider: data.provider, started: at, after: cursor });
+      break;
+    case "token":
+    case "reasoning":
+      if (draft.tokens === 0 && count === 1) draft.first ??= at;
+      draft.tokens += count;
+      draft.status = undefined;
+      break;
+    case "status":
+      draft.status = data;
+      break;
+    case "metadata":
+      if ("failover" in data) draft.status = data;
+      break;
+    case "reset":
+      draft.resets = [...draft.resets, data.reason].slice(-MAX_RESETS);
+      draft.tokens = 0;
+      break;
+    case "done":
+      draft.status = undefined;
+      draft.ended = at;
+      break;
+    default:
+  }
+}
+
+const offsetOf = (cursor: string): number => parseCursor(cursor)?.offset ?? 0;
 
 /** The same client, whose views of channels are noted as well. */
 export function withNotes(client: Client, notes: Notes): Client {
