@@ -27,9 +27,9 @@ demo: .venv/run.stamp web ## start a server with the simulated model; make demo 
 ##@ Develop
 
 .PHONY: test
-test: .venv/dev.stamp programs web ## check, then run every test except the soak tests; ARGS go to pytest
-	@$(MAKE) --keep-going -j2 check
-	@$(MAKE) typescript
+test: ## check, then run every test except the soak tests; ARGS go to pytest
+	@$(MAKE) --keep-going -j2 $(whole-output) typescript check programs || \
+	  { echo "Not tested: what failed before is above, in lines that begin with 'make' and have '***'." >&2; exit 1; }
 	@$(with-programs) $(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
 	@echo "Checks and tests passed."
 
@@ -37,8 +37,10 @@ test: .venv/dev.stamp programs web ## check, then run every test except the soak
 check: format-check lint types layers spelling dependencies repository ## everything that can be judged without running tokentape
 
 .PHONY: typescript
-typescript: .venv/dev.stamp node-packages ## build, measure and test the TypeScript client in clients/typescript
-	@cd clients/typescript && PATH="$$(echo $(CURDIR)/tests/clients/node_modules/node-linux-*/bin):$$PATH" npm run --silent check
+typescript: .venv/dev.stamp node-packages ## build, measure and test the TypeScript client, and the pages that use it
+	@$(with-nodejs) npm run --prefix clients/typescript --silent check
+	@scripts/web
+	@$(with-nodejs) npm run --prefix web --silent check
 
 .PHONY: web
 web: ## build the pages of the server, in web/, into the Python package
@@ -69,7 +71,7 @@ lock: .venv/lock.stamp ## bring requirements/*.txt up to date with pyproject.tom
 	@$(compile) pyproject.toml --constraints requirements/dev.txt -o requirements/run.txt
 	@$(compile) requirements/build.in --constraints requirements/dev.txt -o requirements/build.txt
 	@$(compile) requirements/lock.in -o requirements/lock.txt
-	@for name in bench bench-litellm; do $(compile) requirements/$$name.in -o requirements/$$name.txt || exit; done
+	@for name in nodejs bench bench-litellm; do $(compile) requirements/$$name.in -o requirements/$$name.txt || exit; done
 
 .PHONY: package
 package: .venv/dev.stamp ## build the wheel and the source distribution into dist/
@@ -77,7 +79,7 @@ package: .venv/dev.stamp ## build the wheel and the source distribution into dis
 
 .PHONY: clean
 clean: ## remove the environment and everything else that was generated
-	rm -rf .venv .bench dist build src/tokentape/server/web clients/typescript/dist clients/typescript/test/readme .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .bench dist build src/tokentape/server/web clients/typescript/dist clients/typescript/test/readme examples/*/dist examples/nextjs/.next .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 .PHONY: help
@@ -86,7 +88,10 @@ help:
 	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
 	  /^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# The parts of `check`; `make -k -j2 check` runs all of them, two at a time.
+# The parts of `check`; `make -k -j2 check` runs all of them, two at a time. Packages for Node.js are installed beside
+# those for Python, and what each part says stays together, where this `make` can do that.
+
+whole-output = $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 .PHONY: format-check lint types layers spelling dependencies repository
 format-check: .venv/dev.stamp
@@ -109,20 +114,31 @@ repository: .venv/dev.stamp
 with-programs = CHROMIUM="$$(scripts/program chromium $(CHROMIUM))" \
   REDIS_SERVER="$$(scripts/program redis-server $(REDIS_SERVER))"
 
+with-nodejs = PATH="$$(echo $(CURDIR)/tests/clients/node_modules/node-linux-*/bin):$$(scripts/nodejs)"
+
 .PHONY: programs
-programs: .venv/dev.stamp
+programs: .venv/dev.stamp system-programs node-packages
+	@# Playwright's own Node.js needs a library that a small system may lack.
+	@$(BIN)/playwright --version >/dev/null 2>&1 || scripts/debian-install libatomic1
+
+# Debian installs for one at a time: first for the environment, then what the tests start.
+.PHONY: nodejs system-programs
+nodejs: | .venv/folder
+	@scripts/nodejs >/dev/null
+system-programs: | .venv/folder
 	@scripts/program chromium $(CHROMIUM) >/dev/null
 	@scripts/program redis-server $(REDIS_SERVER) >/dev/null
 	@# Servers are in folders that not everybody has on the path.
 	@for name in nginx haproxy caddy; do PATH="$$PATH:/usr/local/sbin:/usr/sbin:/sbin" scripts/program $$name $$name >/dev/null || exit; done
-	@$(MAKE) node-packages
-	@# Playwright's own Node.js needs a library that a small system may lack.
-	@$(BIN)/playwright --version >/dev/null 2>&1 || scripts/debian-install libatomic1
 
 # A Node.js comes with those of the tests: what a system has may be too old.
-.PHONY: node-packages
-node-packages:
-	@scripts/node-packages tests/clients clients/typescript web
+NODE_FOLDERS := tests/clients clients/typescript web examples
+node-folders := $(NODE_FOLDERS:%=node-packages/%)
+
+.PHONY: node-packages $(node-folders)
+node-packages: $(node-folders)
+$(node-folders): node-packages/%: | nodejs
+	@scripts/node-packages $*
 
 # The environment. It is made anew when it does not work here: the folder was copied or moved (an environment
 # points to its place), or the Python that it was made with is gone.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ BUILT = "src/tokentape/server/web"
 
 
 class PagesHook(BuildHookInterface[Any]):
-    """Runs scripts/web, which needs npm; a source distribution holds what it made, and needs nothing."""
+    """Runs scripts/web; a source distribution holds what it made, and needs nothing."""
 
     PLUGIN_NAME = "custom"
 
@@ -25,12 +24,13 @@ class PagesHook(BuildHookInterface[Any]):
         root = Path(self.root)
         # A source distribution has this file, and the pages as they were built for it.
         if not (root / "PKG-INFO").is_file():
-            if shutil.which("npm") is None:
+            try:
+                subprocess.run([root / "scripts" / "web"], check=True)  # noqa: S603  our own
+            except OSError as error:
                 raise RuntimeError(
-                    "The pages of the server are built with npm, which is not on the path: install Node.js 20 or newer, "
-                    "or take the wheel or the source distribution of a release, which hold them."
-                )
-            subprocess.run([root / "scripts" / "web"], check=True)
+                    f"The pages of the server cannot be built here ({error}): scripts/web wants a POSIX shell. "
+                    "The wheel and the source distribution of a release hold them."
+                ) from error
         if not (root / BUILT / "index.html").is_file():
             raise RuntimeError(f"{BUILT} is not there: this tree is not whole.")
         build_data["artifacts"].append(f"/{BUILT}")

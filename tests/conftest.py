@@ -9,7 +9,7 @@ from hypothesis import settings
 settings.register_profile("tokentape", deadline=None)
 settings.load_profile("tokentape")
 
-LONG_FIRST: Final = ("e2e", "deploy", "faults")
+LONG_FIRST: Final = ("durable_streams", "examples", "e2e", "deploy", "faults", "clients")
 """Folders whose tests last seconds each; begun last, one of them would go on alone when all the others are through.
 
 Together they also share more: one worker starts the browser, while the others are busy with the short ones.

@@ -7,7 +7,8 @@ import pytest
 from vectors import cases
 
 from tokentape.client.session import Ended, Item, Lost, Opened, Refused, Retry, Signal
-from tokentape.client.wire import SseReading, WebSocketReading
+from tokentape.client.wire import PollReading, SseReading, WebSocketReading
+from tokentape.core.resume import parse_from
 
 
 def describe(signal: Signal) -> dict[str, Any]:
@@ -38,6 +39,11 @@ def read(case: dict[str, Any], *, cut: int | None = None) -> list[dict[str, Any]
             signals += reading.receive(body[start : start + (cut or len(body))])
             if any(isinstance(signal, Lost) for signal in signals):
                 break  # nobody reads on from a connection that is lost
+    elif "polled" in case:
+        polling = PollReading(parse_from(case["polled"]["from"]))
+        for answer in case["polled"]["answers"]:
+            signals += polling.receive(answer.encode())
+        assert str(polling.position) == case["polled"]["position"]
     else:
         websocket = WebSocketReading("room")
         for message in case["messages"]:

@@ -1,13 +1,15 @@
-"""In each format: what a client assembles from any split into replay and live equals what it has from the whole."""
+"""In each format: what a client assembles from any split into replay and live equals what it has from the whole.
+
+Making an answer up takes many times as long as telling it, so every format tells each of them.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import pytest
-from hypothesis import given
+from hypothesis import given, note, settings
 from hypothesis import strategies as st
 from readers import READERS
 from stories import answers
@@ -18,7 +20,14 @@ from tokentape.dialects.formats import FORMATS
 
 EPOCH = "e1"
 LABEL = "runs/r_1"
-formats = pytest.mark.parametrize("dialect", FORMATS.values(), ids=FORMATS)
+many = settings(max_examples=200)
+
+
+def each_format() -> Iterator[SseDialect[bytes]]:
+    """All of them, named as they come: the last one in the report of a failure is the one that failed."""
+    for name, dialect in FORMATS.items():
+        note(name)
+        yield dialect
 
 
 def encode(dialect: SseDialect[bytes], entries: Sequence[Entry], state: Any, *, end: bool) -> tuple[bytes, Any]:
@@ -47,63 +56,76 @@ def told(entries: Sequence[Entry]) -> tuple[str, str, list[tuple[str, str, str]]
     )
 
 
-@formats
+@many
 @given(entries=answers())
-def test_a_client_has_what_was_recorded(dialect: SseDialect[bytes], entries: list[Entry]) -> None:
-    body, _ = encode(dialect, entries, None, end=True)
-    read = READERS[dialect.name](body)
+def test_a_client_has_what_was_recorded(entries: list[Entry]) -> None:
     text, reasoning, calls, error = told(entries)
-    assert read.text == heard(dialect, text)
-    assert read.reasoning in (None, reasoning)
-    assert read.calls is None or read.calls == calls
     # An answer that was interrupted has no error of its own; a format may call that one.
     interrupted = entries[-1].event.data["reason"] == "interrupted"
-    assert interrupted or (read.error is not None) == (error is not None)
-    assert read.ended
+    for dialect in each_format():
+        body, _ = encode(dialect, entries, None, end=True)
+        read = READERS[dialect.name](body)
+        assert read.text == heard(dialect, text)
+        assert read.reasoning in (None, reasoning)
+        assert read.calls is None or read.calls == calls
+        assert interrupted or (read.error is not None) == (error is not None)
+        assert read.ended
 
 
-@formats
-@given(entries=answers(), data=st.data())
-def test_a_split_anywhere_gives_the_same(dialect: SseDialect[bytes], entries: list[Entry], data: st.DataObject) -> None:
-    whole, _ = encode(dialect, entries, None, end=True)
-    state: Any = None
-    body, at = b"", 0
+@st.composite
+def splits(draw: st.DrawFn) -> tuple[list[Entry], list[tuple[int, bool, bool]]]:
+    """An answer, and its parts: where each ends, whether it is merged, and whether a cut comes after it."""
+    entries = draw(answers())
+    parts, at = [], 0
     while at < len(entries):
-        size = data.draw(st.integers(1, len(entries) - at))
-        part: Sequence[Entry] = entries[at : at + size]
-        at += size
-        merged = merge(part) if data.draw(st.booleans()) else part
-        content, state = encode(dialect, merged, state, end=at == len(entries))
-        body += content
-        if dialect.stateful and at < len(entries) and data.draw(st.booleans()):
-            # Back from a cut, on another instance: the state is told anew, from what is recorded.
-            _, state = encode(dialect, merge(entries[:at]), None, end=False)
-    read = READERS[dialect.name]
-    assert read(body) == read(whole)
+        at += draw(st.integers(1, len(entries) - at))
+        parts.append((at, draw(st.booleans()), draw(st.booleans())))
+    return entries, parts
 
 
-@formats
+@many
+@given(split=splits())
+def test_a_split_anywhere_gives_the_same(split: tuple[list[Entry], list[tuple[int, bool, bool]]]) -> None:
+    entries, parts = split
+    for dialect in each_format():
+        whole, _ = encode(dialect, entries, None, end=True)
+        state: Any = None
+        body, begin = b"", 0
+        for end, is_merged, is_cut in parts:
+            part = entries[begin:end]
+            content, state = encode(dialect, merge(part) if is_merged else part, state, end=end == len(entries))
+            body += content
+            if dialect.stateful and is_cut and end < len(entries):
+                # Back from a cut, on another instance: the state is told anew, from what is recorded.
+                _, state = encode(dialect, merge(entries[:end]), None, end=False)
+            begin = end
+        read = READERS[dialect.name]
+        assert read(body) == read(whole)
+
+
+@many
 @given(entries=answers(), data=st.data())
-def test_a_view_that_was_cut_is_not_taken_for_a_whole_one(
-    dialect: SseDialect[bytes], entries: list[Entry], data: st.DataObject
-) -> None:
+def test_a_view_that_was_cut_is_not_taken_for_a_whole_one(entries: list[Entry], data: st.DataObject) -> None:
     cut = data.draw(st.integers(1, len(entries) - 1))
-    body, _ = encode(dialect, entries[:cut], None, end=False)
-    assert not READERS[dialect.name](body).ended
+    for dialect in each_format():
+        body, _ = encode(dialect, entries[:cut], None, end=False)
+        assert not READERS[dialect.name](body).ended
 
 
-@formats
+@many
 @given(entries=answers(resets=True), data=st.data())
-def test_what_was_taken_back_is_never_part_of_a_whole_answer(
-    dialect: SseDialect[bytes], entries: list[Entry], data: st.DataObject
-) -> None:
+def test_what_was_taken_back_is_never_part_of_a_whole_answer(entries: list[Entry], data: st.DataObject) -> None:
     cut = data.draw(st.integers(1, len(entries) - 1))
-    first = dialect.encode(LABEL, EPOCH, entries[:cut], None)
-    rest = first if first.over else dialect.encode(LABEL, EPOCH, entries[cut:], first.state, last=entries[-1].offset)
-    read = READERS[dialect.name](first.content if first.over else first.content + rest.content)
     resets = [place for place, entry in enumerate(entries) if entry.event.type == "reset"]
     text, *_ = told(entries[resets[-1] :] if resets else entries)
-    if rest.over:
-        assert read.error is not None
-    else:
-        assert read.text == heard(dialect, text)
+    for dialect in each_format():
+        first = rest = dialect.encode(LABEL, EPOCH, entries[:cut], None)
+        body = first.content
+        if not first.over:
+            rest = dialect.encode(LABEL, EPOCH, entries[cut:], first.state, last=entries[-1].offset)
+            body += rest.content
+        read = READERS[dialect.name](body)
+        if rest.over:
+            assert read.error is not None
+        else:
+            assert read.text == heard(dialect, text)

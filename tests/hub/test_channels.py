@@ -137,6 +137,54 @@ async def test_messages_are_whole_though_runs_are_interleaved(channels, hub) -> 
         assert seen == {"r_1": ("one uno", "stop"), "r_2": ("two dos", "running")}
 
 
+@pytest.mark.parametrize("order", ["newest", "oldest"])
+async def test_what_was_taken_back_is_on_no_page_of_messages(channels, hub, order, monkeypatch) -> None:
+    monkeypatch.setattr("tokentape.hub.channels.MESSAGE_WINDOW", 4)
+
+    async def read() -> list[int]:
+        seen, position = [], None
+        while True:
+            bound = {"before" if order == "newest" else "after": position} if position else {}
+            page = await channels.history("room", limit=2, order=order, view="messages", **bound)
+            seen += [message.first for message in page.items]
+            if page.next is None:
+                return sorted(seen)
+            position = Cursor.parse(page.next)
+
+    await fill(channels, 20)
+    assert await read() == list(range(1, 21))
+    await hub.append(Append(stream="room"), [Event(type="token", run="r_1", data="a")])
+    # Far behind what it takes back; and in the middle of an answer.
+    await channels.publish("room", [Publish("chat:rewind", {"from": 7}), Publish("chat:rewind", {"from": "1"})])
+    await hub.append(Append(stream="room"), [Event(type="done", run="r_1", data={"reason": "stopped"})])
+    await fill(channels, 2)
+    assert await read() == [1, 2, 3, 4, 5, 6, 25, 26]
+    await channels.publish("room", [Publish("chat:rewind", {"from": 26}), Publish("chat:rewind", {"from": 3})])
+    await fill(channels, 6)
+    assert await read() == [1, 2, *range(29, 35)]
+    events = await channels.history("room", order=order)
+    assert len(events.items) == 34
+    # A channel of the same name, in another life.
+    await hub.store.delete("room")
+    await fill(channels, 20)
+    assert await read() == list(range(1, 21))
+
+
+async def test_what_was_taken_back_of_a_trimmed_past(hub) -> None:
+    channels = Channels(hub, retention=Retention(max_bytes=3000))
+    await fill(channels, 3)
+    await channels.publish("room", [Publish("chat:rewind", {"from": 2})])
+    assert [m.first for m in (await channels.history("room", view="messages", order="oldest", limit=1)).items] == [1]
+    for _ in range(30):
+        await fill(channels, 3)
+    first = (await hub.store.info("room")).first
+    assert first > 40
+    await channels.publish("room", [Publish("chat:rewind", {"from": 5}), Publish("message", {"content": "new"})])
+    page = await channels.history("room", view="messages", order="oldest")
+    assert [message.content for message in page.items] == ["new"]
+    await channels.aclose()
+
+
 async def test_history_of_another_epoch_is_gone(channels) -> None:
     await fill(channels, 1)
     with pytest.raises(CursorGone):

@@ -141,7 +141,7 @@ def test_make_alone_lists_the_targets_for_people():
     assert make is not None
     shown = subprocess.run([make, "--directory", ROOT], capture_output=True, text=True, check=True).stdout
     assert re.findall(r"^  ([a-z-]+)  ", shown, re.MULTILINE) == [
-        *("demo", "test", "check", "typescript", "fmt", "bench", "soak", "lock", "package", "clean")
+        *("demo", "test", "check", "typescript", "web", "fmt", "bench", "soak", "lock", "package", "clean")
     ]
 
 

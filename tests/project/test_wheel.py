@@ -1,9 +1,11 @@
 """The wheel is what a user gets: it is built, looked into, and installed where the checkout cannot stand in for it."""
 
 import os
+import re
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import tomllib
 import venv
 import zipfile
@@ -15,9 +17,9 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "tokentape"
 
 
-def run(*command: str | Path, cwd: Path) -> str:
+def run(*command: str | Path, cwd: Path, **changed: str) -> str:
     """The output of a command that must succeed, run without the settings that could lead Python to this checkout."""
-    settings = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    settings = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")} | changed
     done = subprocess.run(command, cwd=cwd, env=settings, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.strip()
@@ -65,9 +67,31 @@ def test_every_file_of_the_package_is_in_the_wheel_and_nothing_else(wheel: Path)
         for path in PACKAGE.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    assert {"tokentape/py.typed", "tokentape/stores/sqlite/schema.sql", "tokentape/server/page/index.html"} <= ours
+    assert {"tokentape/py.typed", "tokentape/stores/sqlite/schema.sql", "tokentape/server/web/console.html"} <= ours
     packed = set(zipfile.ZipFile(wheel).namelist())
     assert {name for name in packed if ".dist-info/" not in name} == ours
+
+
+def test_a_wheel_from_the_source_distribution_is_the_same_and_needs_no_npm(wheel: Path, tmp_path: Path):
+    build = [sys.executable, "-m", "hatchling", "build", "--directory", tmp_path / "built", "--target"]
+    run(*build, "sdist", cwd=ROOT)
+    (sdist,) = tmp_path.glob("built/*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path, filter="data")
+    run(*build, "wheel", cwd=tmp_path / sdist.name.removesuffix(".tar.gz"), PATH=str(tmp_path))
+    (other,) = tmp_path.glob("built/*.whl")
+    assert zipfile.ZipFile(other).namelist() == zipfile.ZipFile(wheel).namelist()
+
+
+def test_the_installed_pages_are_whole(installed: Path, tmp_path: Path):
+    listing = "from tokentape.server.routes.page import page_routes; print(*(route.path for route in page_routes()))"
+    served = set(run(installed / "python", "-c", listing, cwd=tmp_path).split())
+    assert {"/", "/console", "/favicon.svg"} <= served
+    (package,) = installed.parent.rglob("tokentape/server/web")
+    for page in ("index.html", "console.html"):
+        named = re.findall(r'(?:src|href)="\.(/[^"]+)"', (package / page).read_text("utf-8"))
+        assert named
+        assert set(named) <= served
 
 
 def test_the_licence_is_in_the_wheel(wheel: Path):

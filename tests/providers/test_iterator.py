@@ -38,6 +38,16 @@ async def test_text_becomes_tokens_and_its_end_the_end():
     assert await parts_of(stream("Hel", "", "lo")) == [Part("token", "Hel"), Part("token", "lo"), STOP]
 
 
+async def test_text_of_a_class_of_its_own_is_text():
+    class Text(str):
+        """As LangChain's chunks are; JSON encoders know `str` alone."""
+
+        __slots__ = ()
+
+    parts = await parts_of(stream(Text("a"), Part("reasoning", Text("b"))))
+    assert [type(part.data) for part in parts[:2]] == [str, str]
+
+
 async def test_events_in_every_form():
     assert await parts_of(
         stream(

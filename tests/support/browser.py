@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
-from playwright.async_api import Browser, ConsoleMessage, Locator, Page, async_playwright, expect
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
 
 ARGUMENTS: Final = (
     "--no-sandbox",
@@ -69,7 +70,10 @@ class Visit:
 @asynccontextmanager
 async def visiting(browser: Browser, origin: str, *, size: tuple[int, int] = DESKTOP) -> AsyncIterator[Visit]:
     """Opens `origin`, and closes the profile at the end."""
-    context = await browser.new_context(viewport={"width": size[0], "height": size[1]})
+    is_phone = size == PHONE
+    context = await browser.new_context(
+        viewport={"width": size[0], "height": size[1]}, is_mobile=is_phone, has_touch=is_phone
+    )
     try:
         visit = Visit(await context.new_page(), origin)
         await visit.page.goto(origin)
@@ -81,38 +85,50 @@ async def visiting(browser: Browser, origin: str, *, size: tuple[int, int] = DES
 class Playground:
     """The first page, as somebody uses it."""
 
-    def __init__(self, visit: Visit) -> None:
+    def __init__(self, visit: Visit, page: Page | None = None) -> None:
         self.visit = visit
-        self.page = visit.page
-        self.verdict = self.page.locator("[data-run=comparison]")
-        self.state = self.page.locator("[data-run=state]")
-        self.notice = self.page.locator("#notice")
-        self.send_button = self.page.get_by_role("button", name="Send")
-        self.join_button = self.page.get_by_role("button", name="Join late")
+        self.page = page or visit.page
+        self.field = self.page.get_by_label("Message", exact=True)
+        self.send_button = self.page.get_by_role("button", name="Send", exact=True)
+        self.stop_button = self.page.get_by_role("button", name="Stop")
+        self.answers = self.page.locator("[data-answer]")
+        self.last = self.answers.last
+        self.questions = self.page.locator(".message.user .said")
+        self.trouble = self.page.get_by_role("alert")
+        self.connection = self.page.locator(".connection")
 
-    async def send(self, *, rate: float, tokens: int, fault: str = "", cut_seconds: float = 5) -> str:
-        """Asks the simulated model, with the keyboard; returns the run's id."""
-        await self.page.locator("[data-run=panes]").evaluate("(node, s) => node.dataset.cutSeconds = s", cut_seconds)
-        await self.page.get_by_text("Simulated model").click()
+    @property
+    def chat(self) -> str:
+        """The channel that the address names."""
+        return unquote(urlsplit(self.page.url).fragment.removeprefix("chat="))
+
+    async def simulate(self, *, rate: float, tokens: int, fault: str = "") -> None:
+        """Says how the simulated model is to answer from now on."""
+        await self.page.get_by_title("How the simulated model answers").click()
         await self.page.get_by_label("Tokens per second").fill(str(rate))
         await self.page.get_by_label("Tokens", exact=True).fill(str(tokens))
-        await self.page.get_by_label("Fault").fill(fault)
-        await self.page.get_by_label("Prompt").fill("Say something long.")
-        await self.page.keyboard.press("Control+Enter")
-        await self.page.wait_for_url("**/#r_*")
-        return urlsplit(self.page.url).fragment
+        await self.page.get_by_label("Fault", exact=True).fill(fault)
+        await self.page.keyboard.press("Escape")
 
-    def pane(self, kind: str) -> Locator:
-        """The pane `sse`, `ws` or `late`."""
-        return self.page.locator(f".pane[data-kind={kind}]")
+    async def say(self, text: str = "Say something long.") -> None:
+        """Sends a message with the keyboard, and waits until its answer is there."""
+        count = await self.answers.count()
+        await self.field.fill(text)
+        await self.page.keyboard.press("Enter")
+        await expect(self.answers).to_have_count(count + 1)
 
-    def part(self, kind: str, name: str) -> Locator:
-        return self.pane(kind).locator(f"[data-part={name}]")
+    async def ended(self, state: str = "stop") -> str:
+        """Waits until the last answer has ended so; returns its run."""
+        await expect(self.last).to_have_attribute("data-state", state)
+        return await self.last.get_attribute("data-answer") or ""
 
-    async def text(self, kind: str) -> str:
-        """The answer as this pane shows it."""
-        return await self.part(kind, "text").text_content() or ""
+    async def some(self) -> None:
+        """Waits until there is some of the last answer."""
+        await expect(self.last.locator(".markdown")).to_contain_text(re.compile(r"(\S+\s+){8}"))
 
-    def cell(self, kind: str, value: str) -> Locator:
-        """What the comparison says of a watcher."""
-        return self.page.locator(f"tr[data-kind={kind}] [data-value={value}]")
+    async def copied(self) -> str:
+        """The last answer as its button copies it: the text itself, not what Markdown makes of it."""
+        await self.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        await self.last.get_by_role("button", name="Copy this answer").click()
+        await expect(self.last.get_by_role("button", name="Copied")).to_be_visible()
+        return str(await self.page.evaluate("navigator.clipboard.readText()"))

@@ -1,9 +1,9 @@
 /** A channel: a stream that stays open, to which several parties publish, with history and presence. */
 
 import { TokentapeError } from "./errors.ts";
-import type { EventData, From, Member, TapeEvent } from "./events.ts";
+import type { EventData, From, TapeEvent } from "./events.ts";
 import type { Feed } from "./feed.ts";
-import { type Http, pathOf } from "./http.ts";
+import { type Http, pathOf, randomId } from "./http.ts";
 import { createPresence, type Presence } from "./presence.ts";
 import { createShared } from "./shared.ts";
 import { guarded } from "./subscribable.ts";
@@ -106,24 +106,25 @@ export function createChannel(name: string, from: From, { http, feed }: ChannelS
   }
 
   // One after the other, because requests that are under way together may overtake one another.
-  function post(event: object, persist: boolean): Promise<unknown> {
+  function inTurn(send: () => Promise<unknown>): Promise<unknown> {
     posting += 1;
-    const sent = tail.then(() => http.call("POST", pathOf(name, "events"), { body: event, repeat: persist }));
+    const sent = tail.then(send);
     tail = sent.catch(() => {}).then(() => (posting -= 1));
     return sent;
   }
 
   async function emit(type: string, data: unknown = null, { id = randomId(), persist = true }: EmitOptions = {}): Promise<string | null> {
-    if (waiting >= MAX_OUTBOX) throw new TokentapeError("too_many", `${MAX_OUTBOX} events wait to be sent to ${name}.`);
+    if (waiting >= MAX_OUTBOX) throw new TokentapeError("too_many", "Too many events wait to be sent.");
     waiting += 1;
     try {
       const event = { type, data, persist, ...(persist && { id }) };
+      const post = (): Promise<unknown> => inTurn(() => http.call("POST", pathOf(name, "events"), { body: event, repeat: persist }));
       // Over the socket that is there, unless something that was said before is still on its way by HTTP.
-      const sent = posting > 0 ? undefined : shared.feed()?.request("publish", { stream: name, type, data, persist, event_id: event.id });
+      const sent = posting > 0 ? undefined : shared.feed()?.request("publish", event);
       const { cursor } = (await (sent?.catch((error: TokentapeError) => {
         if (error.code !== "unreachable" || !persist) throw error;
-        return post(event, persist);
-      }) ?? post(event, persist))) as { cursor: string | null };
+        return post();
+      }) ?? post())) as { cursor: string | null };
       return cursor;
     } finally {
       waiting -= 1;
@@ -140,18 +141,7 @@ export function createChannel(name: string, from: From, { http, feed }: ChannelS
     emit,
     history: (query) => past("events", query),
     messages: (query) => past("messages", query),
-    presence: createPresence({
-      on,
-      off,
-      list: async () => (await http.call<{ members: Member[] }>("GET", pathOf(name, "presence"), { repeat: true })).members,
-      isOpen: () => shared.feed()?.session.state === "playing",
-      request: (fields) => shared.feed()?.request("presence", { stream: name, ...fields }),
-    }),
-    [Symbol.asyncIterator]: () => shared.iterate(from)[Symbol.asyncIterator](),
+    presence: createPresence({ name, http, on, off, feed: shared.feed }),
+    [Symbol.asyncIterator]: () => shared.iterate(from),
   };
-}
-
-/** Not `crypto.randomUUID`: that exists on secure origins only, and a page may be opened over a LAN. */
-export function randomId(): string {
-  return crypto.getRandomValues(new Uint32Array(4)).join("-");
 }

@@ -1,16 +1,16 @@
 /** The client of one server. */
 
-import { type Channel, createChannel, type EventMap, randomId } from "./channel.ts";
+import { type Channel, createChannel, type EventMap } from "./channel.ts";
 import type { Timeouts, Transport } from "./connection.ts";
 import type { TokentapeError } from "./errors.ts";
 import type { From } from "./events.ts";
 import { createFeed, type Feed, type Feeder } from "./feed.ts";
-import { createHttp, type Http, runOf, type Token } from "./http.ts";
+import { createHttp, type Http, randomId, runOf, type Token } from "./http.ts";
 import { createLinks, type Memory } from "./links.ts";
 import { createRun, type Run, type RunInfo, type RunRequest } from "./run.ts";
 import type { SessionOptions } from "./session.ts";
 import { createListeners, type Subscribable } from "./subscribable.ts";
-import { createQueue, type Watch, type WatchCallbacks, type WatchOptions } from "./watch.ts";
+import { createQueue, until, type Watch, type WatchCallbacks, type WatchOptions } from "./watch.ts";
 
 export interface ClientOptions extends Pick<SessionOptions, "backoff" | "patience"> {
   /** The server's address, also one relative to the page: `/tape`. The origin of the page when nothing is said. */
@@ -58,32 +58,24 @@ export interface Client {
 
 export function createClient(options: ClientOptions = {}): Client {
   const { navigator, document } = globalThis;
-  const { random } = Math;
-  const now = (): number => performance.now();
-  // Called through the global object, as browsers want it.
-  const fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
-  const { url = "", token } = options;
-  const http = createHttp({ url, token, fetch, random });
-  const links = createLinks({
-    url,
-    http,
-    fetch,
-    now,
-    timeouts: { silence: 30_000, firstWord: 8_000, ...options.timeouts },
-    transport: options.transport ?? "auto",
-    WebSocket: options.WebSocket ?? globalThis.WebSocket,
-    memory: options.memory ?? storage(),
-  });
+  const {
+    url = "",
+    transport = "auto",
+    // Called through the global object, as browsers want it.
+    fetch = (...request) => globalThis.fetch(...request),
+    WebSocket = globalThis.WebSocket,
+  } = options;
+  const given = { ...options, url, transport, fetch, WebSocket };
+  const http = createHttp(given);
+  const links = createLinks({ ...given, http, timeouts: { silence: 30_000, firstWord: 8_000, ...options.timeouts } });
   const feeds = new Set<Feed>();
   const changes = createListeners();
   const named = new Map<string, Partial<Run>>();
   let status: Status = { state: "idle", transport: links.transport() };
 
   const feeder: Feeder = {
-    ...options,
+    ...given,
     open: links.open,
-    now,
-    random,
     changed(feed) {
       if (feed.closed && feeds.delete(feed) && feeds.size === 0) listen("removeEventListener");
       update();
@@ -117,8 +109,7 @@ export function createClient(options: ClientOptions = {}): Client {
   }
 
   function listen(change: "addEventListener" | "removeEventListener"): void {
-    for (const name of ["online", "offline", "pageshow"]) globalThis[change]?.(name, wake);
-    document?.[change]("visibilitychange", wake);
+    for (const name of ["online", "offline", "pageshow", "visibilitychange"]) globalThis[change]?.(name, wake);
   }
 
   // By name, so that all parts of a page share one view, and one that comes back finds what was there.
@@ -145,8 +136,7 @@ export function createClient(options: ClientOptions = {}): Client {
       if (!onEvent) return createQueue((from, listener) => feed(stream, from, merge).listen(listener), from, signal);
       const { session, listen } = feed(stream, from, merge);
       const close = listen({ event: onEvent, end: (error) => onEnd?.(error) });
-      if (signal?.aborted) close();
-      signal?.addEventListener("abort", close);
+      until(signal, close);
       return {
         get position() {
           return session.position;
@@ -163,13 +153,4 @@ export function createClient(options: ClientOptions = {}): Client {
     },
   };
   return client;
-}
-
-// Even to look at it is refused on some pages.
-function storage(): Memory | undefined {
-  try {
-    return globalThis.sessionStorage;
-  } catch {
-    return undefined;
-  }
 }

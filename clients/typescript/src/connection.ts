@@ -4,7 +4,8 @@ import type { From } from "./events.ts";
 import type { Http } from "./http.ts";
 import type { Signal } from "./session.ts";
 
-export type Transport = "ws" | "sse";
+/** One WebSocket for all, an event stream for each view, or plain requests again and again. */
+export type Transport = "ws" | "sse" | "poll";
 
 /** In milliseconds. */
 export interface Timeouts {
@@ -27,20 +28,24 @@ export interface Connection {
   close(): void;
   /** Looks whether the connection still lives: the machine slept, or the network changed. */
   check(): void;
-  /** A request over this very connection, where it can bear one. */
-  request?(op: string, fields: Record<string, unknown>): Promise<unknown>;
+  /** A request about the stream over this very connection, where it can bear one. */
+  request?(op: string, fields: Record<string, unknown>): Promise<unknown> | undefined;
 }
+
+/** Opens views over one transport. Throws where there is no such transport, or the page may not use it. */
+export type Open = (view: View) => Connection;
 
 /** What transports need of their surroundings. */
 export interface Surroundings {
   http: Http;
   WebSocket: typeof WebSocket | undefined;
-  now: () => number;
   timeouts: Timeouts;
   /** The transport brought something: it works here. */
   works(transport: Transport): void;
   /** The transport does not open, or says nothing: something on the way may not let it through. */
   blocked(transport: Transport): void;
+  /** What is to be done when the client is closed, for what lives longer than a view. */
+  closing: (() => void)[];
 }
 
 /** A timer that can be set again and again; only the last one counts. */

@@ -8,7 +8,7 @@ export interface Cursor {
 
 /** Reads the wire form; undefined for anything else, as `start`, `now` and `snapshot` are. */
 export function parseCursor(text: unknown): Cursor | undefined {
-  const match = typeof text === "string" && text.length <= 40 ? /^([0-9a-z]{1,16})-([0-9]{1,20})$/.exec(text) : null;
-  const offset = Number(match?.[2]);
+  const match = typeof text === "string" && /^([0-9a-z]{1,16})-([0-9]{1,20})$/.exec(text);
+  const offset = match ? Number(match[2]) : NaN;
   return match && Number.isSafeInteger(offset) ? { epoch: match[1]!, offset } : undefined;
 }

@@ -64,5 +64,5 @@ export function errorFrom(document: unknown, status = 0, seconds?: unknown): Tok
 }
 
 export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  return Object(value) === value && !Array.isArray(value);
 }

@@ -4,12 +4,12 @@ import { type Connection, createTimer, type View } from "./connection.ts";
 import type { TokentapeError } from "./errors.ts";
 import type { From, TapeEvent } from "./events.ts";
 import { runOf } from "./http.ts";
-import { createSession, type Session, type SessionOptions, type Signal } from "./session.ts";
+import { createSession, refusal, type Session, type SessionOptions, type Signal } from "./session.ts";
 import { guarded } from "./subscribable.ts";
 
 export interface Listener {
-  /** Gets each event, and how much text it came as. */
-  event(event: TapeEvent, size: number): void;
+  /** Gets each event, how much text it came as, and where another view would go on after it. */
+  event(event: TapeEvent, size: number, position: From): void;
   /** Nothing follows: the stream has ended, or, with an error, the server refused or patience is over. */
   end?(error: TokentapeError | undefined): void;
 }
@@ -31,9 +31,7 @@ export interface Feed {
 
 /** What feeds have in common. */
 export interface Feeder extends Pick<SessionOptions, "backoff" | "patience"> {
-  open(view: View): Connection;
-  now: () => number;
-  random: () => number;
+  open(view: View): Promise<Connection>;
   /** Told of each change of state. */
   changed(feed: Feed): void;
 }
@@ -43,25 +41,26 @@ export function createFeed(feeder: Feeder, stream: string, from: From, merge: bo
   const listeners = new Set<Listener>();
   const timer = createTimer();
   let connection: Connection | undefined;
+  let attempt: object | undefined;
   let error: TokentapeError | undefined;
   let closed = false;
 
   function step(signal: Signal): void {
     const { state } = session;
-    const action = session.step(signal, feeder.now(), feeder.random());
+    const action = session.step(signal, performance.now(), Math.random());
     error = undefined;
     if (action?.type === "connect") {
-      const mine: Connection = feeder.open({
-        stream,
-        from: action.from,
-        merge,
-        emit(news) {
-          if (connection === mine) step(news);
+      const mine = (attempt = {});
+      const emit = (news: Signal): void => void (attempt === mine && step(news));
+      feeder.open({ stream, from: action.from, merge, emit }).then(
+        (opened) => {
+          if (attempt === mine) connection = opened;
+          else opened.close();
         },
-      });
-      connection = mine;
+        (error: TokentapeError) => emit(refusal(error)),
+      );
     } else if (action?.type === "deliver") {
-      for (const listener of [...listeners]) guarded(listener.event, action.event, action.size);
+      for (const listener of [...listeners]) guarded(listener.event, action.event, action.size, session.position);
     } else if (action?.type === "wait") {
       drop();
       error = action.error;
@@ -77,7 +76,7 @@ export function createFeed(feeder: Feeder, stream: string, from: From, merge: bo
   function drop(): void {
     timer.clear();
     connection?.close();
-    connection = undefined;
+    connection = attempt = undefined;
   }
 
   function close(): void {

@@ -36,10 +36,9 @@ export interface HttpOptions {
   url: string;
   token?: Token | undefined;
   fetch: typeof fetch;
-  random: () => number;
 }
 
-export function createHttp({ url, token, fetch, random }: HttpOptions): Http {
+export function createHttp({ url, token, fetch }: HttpOptions): Http {
   const refreshable = typeof token === "function";
 
   function address(path: string, query = {}): string {
@@ -87,7 +86,7 @@ export function createHttp({ url, token, fetch, random }: HttpOptions): Http {
         } catch (error) {
           const { retryable, retryAfter } = error as TokentapeError;
           if (!repeat || !retryable || attempt >= TRIES) throw error;
-          await new Promise((resolve) => setTimeout(resolve, delay(BACKOFF, attempt - 1, random(), retryAfter)));
+          await new Promise((resolve) => setTimeout(resolve, delay(BACKOFF, attempt - 1, Math.random(), retryAfter)));
           signal?.throwIfAborted();
         }
       }
@@ -111,4 +110,9 @@ export function runOf(stream: string): string | undefined {
 export function pathOf(stream: string, what: string): string {
   const name = stream.split("/").map(encodeURIComponent).join("/");
   return `v1/${runOf(stream) ? "" : "channels/"}${name}/${what}`;
+}
+
+/** Not `crypto.randomUUID`: that exists on secure origins only, and a page may be opened over a LAN. */
+export function randomId(): string {
+  return crypto.getRandomValues(new Uint32Array(4)).join("-");
 }

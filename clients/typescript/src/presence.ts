@@ -1,9 +1,10 @@
 /** Who is present on a channel. Over a WebSocket one can be present oneself; who is here is known over any transport. */
 
-import { TokentapeError } from "./errors.ts";
 import type { Member } from "./events.ts";
-import { randomId } from "./channel.ts";
-import { createListeners, type Subscribable } from "./subscribable.ts";
+import type { Feed } from "./feed.ts";
+import type { Http } from "./http.ts";
+import { later } from "./later.ts";
+import type { Subscribable } from "./subscribable.ts";
 
 export interface Presence extends Subscribable<readonly Member[]> {
   /** Asks the server who is present. */
@@ -17,93 +18,29 @@ export interface Presence extends Subscribable<readonly Member[]> {
 }
 
 export interface PresenceSurroundings {
+  /** Of the channel. */
+  name: string;
+  http: Http;
   on(type: string, handler: (data: any) => void): void;
   off(type: string, handler: (data: any) => void): void;
-  list(): Promise<Member[]>;
-  /** Whether the channel is watched at this moment. */
-  isOpen(): boolean;
-  /** A request over the channel's own connection; undefined when that bears none. */
-  request(fields: Record<string, unknown>): Promise<unknown> | undefined;
+  /** The view of the channel, while it is watched. */
+  feed(): Feed | undefined;
 }
 
-type Change = Member & { action: "join" | "update" | "leave" };
+const NOBODY: readonly Member[] = [];
 
-export function createPresence({ on, off, list, isOpen, request }: PresenceSurroundings): Presence {
-  const members = new Map<string, Member>();
-  let shown: readonly Member[] = [];
-  // Changes that came while the list was asked for, which may be older than they are.
-  let pending: Change[] = [];
-  let asked = 0;
-  let watchers = 0;
-  let own: { id: string; data: unknown; resolve(answer: any): void; reject(error: TokentapeError): void } | undefined;
-
-  const listeners = createListeners(
-    () => {
-      if (watchers++ > 0) return;
-      on("presence", change);
-      on("ready", refresh);
-      if (isOpen()) void refresh();
-    },
-    () => {
-      if (--watchers > 0) return;
-      off("presence", change);
-      off("ready", refresh);
-    },
-  );
-
-  function apply({ action, id, data }: Change): void {
-    if (action === "leave") members.delete(id);
-    else members.set(id, { id, data });
-  }
-
-  function show(): void {
-    shown = [...members.values()];
-    listeners.tell();
-  }
-
-  function change(change: Change): void {
-    pending.push(change);
-    apply(change);
-    show();
-  }
-
-  // What happened while there was no connection is not told again, so each view begins with the list.
-  async function refresh(): Promise<void> {
-    const mine = ++asked;
-    pending = [];
-    const found = await list().catch(() => undefined);
-    if (mine !== asked || !found) return;
-    members.clear();
-    for (const member of found) members.set(member.id, member);
-    pending.forEach(apply);
-    show();
-  }
-
-  function track(): void {
-    const { id, data, resolve, reject } = own!;
-    const sent = request({ action: "track", member: id, data });
-    if (!sent) reject(new TokentapeError("unsupported", "To be present takes a WebSocket, and this connection is none."));
-    // One that was lost on the way is sent again when the next view begins.
-    else sent.then(resolve, (error: TokentapeError) => error.code === "unreachable" || reject(error));
-  }
-
+/** Many applications never ask who is here, so what it takes to know is loaded when somebody does. */
+export function createPresence(surroundings: PresenceSurroundings): Presence {
+  let members: Presence | undefined;
+  const load = later(async () => (members ??= (await import("./members.ts")).createMembers(surroundings)));
   return {
-    get: () => shown,
-    subscribe: listeners.add,
-    list,
-    enter: (data = null, member = own?.id ?? randomId()) =>
-      new Promise((resolve, reject) => {
-        own?.resolve(undefined);
-        own = { id: member, data, resolve: resolve as () => void, reject };
-        on("ready", track);
-        if (isOpen()) track();
-      }),
-    leave() {
-      if (!own) return;
-      own.resolve(undefined);
-      request({ action: "untrack", member: own.id })?.catch(() => {});
-      own = undefined;
-      off("ready", track);
+    get: () => members?.get() ?? NOBODY,
+    subscribe(listener) {
+      const subscribed = load().then(({ subscribe }) => subscribe(listener));
+      return () => void subscribed.then((leave) => leave());
     },
+    list: async () => (await load()).list(),
+    enter: async (data, member) => (await load()).enter(data, member),
+    leave: () => void load().then(({ leave }) => leave()),
   };
 }

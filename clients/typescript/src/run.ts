@@ -7,7 +7,6 @@ import type { Http } from "./http.ts";
 import { createShared } from "./shared.ts";
 import { createListeners } from "./subscribable.ts";
 import { type Answer, createTranscript, silent } from "./transcript.ts";
-import { after } from "./watch.ts";
 
 /** The body of `POST /v1/runs`; sampling parameters have OpenAI's names. */
 export interface RunRequest {
@@ -105,9 +104,9 @@ export function createRun(id: string, { http, feed, start }: RunSurroundings): R
   const isDone = (): boolean => answer().state !== "running";
 
   const shared = createShared((from) => feed(stream, from), () => position, {
-    event(event) {
+    event(event, _, reached) {
       transcript.apply(event);
-      position = after(event, position);
+      position = reached;
       listeners.tell();
     },
     end: over,
@@ -121,7 +120,7 @@ export function createRun(id: string, { http, feed, start }: RunSurroundings): R
   }
 
   function over(error: TokentapeError | undefined): void {
-    if (!isDone()) failure = error ?? new TokentapeError("closed", `The run ${id} is watched no more.`);
+    if (!isDone()) failure = error ?? new TokentapeError("closed", "The run is watched no more.");
     shared.drop();
     settle?.();
     listeners.tell();
@@ -157,11 +156,11 @@ export function createRun(id: string, { http, feed, start }: RunSurroundings): R
       }
       return done;
     },
-    stop: (reason) => http.call("POST", `v1/runs/${id}/stop`, { body: reason === undefined ? reason : { reason }, repeat: true }),
+    stop: (reason) => http.call("POST", `v1/runs/${id}/stop`, { body: { reason }, repeat: true }),
     replace: (request) => start({ ...request, replaces: id }),
     subscribe: listeners.add,
     close: () => over(undefined),
-    [Symbol.asyncIterator]: () => shared.iterate("start")[Symbol.asyncIterator](),
+    [Symbol.asyncIterator]: () => shared.iterate("start"),
   };
   return run;
 }

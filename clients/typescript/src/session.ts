@@ -22,7 +22,7 @@
 
 import { BACKOFF, type Backoff, delay } from "./backoff.ts";
 import { parseCursor } from "./cursor.ts";
-import { TokentapeError } from "./errors.ts";
+import { isObject, TokentapeError } from "./errors.ts";
 import type { From, TapeEvent } from "./events.ts";
 
 export type State = "idle" | "connecting" | "playing" | "waiting" | "ended" | "failed";
@@ -43,6 +43,23 @@ export type Signal =
   /** The server's answer would be the same the next time. */
   | { type: "refused"; error: TokentapeError }
   | { type: "waited" };
+
+/** The signal for an error answer: lost when the same request may do better later, else refused. */
+export function refusal(error: TokentapeError): Signal {
+  const again = error.retryable || error.status >= 500 || error.code === "internal_error";
+  return { type: again ? "lost" : "refused", error };
+}
+
+export const invalid = (): TokentapeError => new TokentapeError("invalid_event", "The server sent what is no event.");
+
+/** The signal for what should be an event. */
+export function item(record: unknown, cursor: string | undefined, size: number): Signal {
+  if (!isObject(record) || typeof record.type !== "string") {
+    return { type: "lost", error: invalid() };
+  }
+  if (cursor !== undefined) record.cursor = cursor;
+  return { type: "item", event: record as unknown as TapeEvent, size };
+}
 
 /** What to do about it. */
 export type Action =
@@ -117,7 +134,7 @@ export function createSession({ from, run, backoff, patience }: SessionOptions):
     if (text !== undefined) {
       const cursor = parseCursor(text);
       if (!cursor || (!isReady && held && cursor.epoch !== held.epoch)) {
-        const message = `The server went from ${session.position} to ${text} without an announcement.`;
+        const message = `The server went from ${session.position} to ${text} unannounced.`;
         return lose(new TokentapeError("protocol_error", message), now, random);
       }
       if (!isReady && held && cursor.offset <= held.offset) {
@@ -138,19 +155,21 @@ export function createSession({ from, run, backoff, patience }: SessionOptions):
     if (session.state === "playing" && now - openedAt >= STEADY) progress();
     failingSince ??= now;
     const ms = delay(pace, attempt, random, Math.max(error.retryAfter, hint));
-    if (now + ms - failingSince >= limits[accepted ? "again" : "first"]) {
-      become("failed");
-      return { type: "fail", error };
-    }
+    if (now + ms - failingSince >= limits[accepted ? "again" : "first"]) return fail(error);
     become("waiting");
     attempt += 1;
     return { type: "wait", ms, error };
   }
 
+  function fail(error: TokentapeError): Action {
+    become("failed");
+    return { type: "fail", error };
+  }
+
   function step(signal: Signal, now: number, random: number): Action | undefined {
     if (session.over) return undefined;
     const next = NEXT[session.state][signal.type];
-    if (!next) throw new Error(`A ${session.state} watch cannot get ${signal.type}.`);
+    if (!next) throw new Error(`${session.state}: ${signal.type}`);
     if (signal.type === "item") return take(signal.event, signal.size ?? 0, now, random);
     if (signal.type === "lost") return lose(signal.error, now, random);
     become(next);
@@ -165,7 +184,7 @@ export function createSession({ from, run, backoff, patience }: SessionOptions):
       case "ended":
         return { type: "finish" };
       case "refused":
-        return { type: "fail", error: signal.error };
+        return fail(signal.error);
       default:
         return { type: "connect", from: session.position };
     }

@@ -1,8 +1,8 @@
 /** A feed that is there as long as somebody needs it, and shared by all who do. */
 
-import type { From } from "./events.ts";
+import type { From, TapeEvent } from "./events.ts";
 import type { Feed, Listener } from "./feed.ts";
-import { createQueue, type Watch } from "./watch.ts";
+import { createQueue } from "./watch.ts";
 
 export interface Shared {
   /** One more needs it; each gives it back once, by `release`. */
@@ -13,7 +13,7 @@ export interface Shared {
   /** The feed, while somebody needs it. */
   feed(): Feed | undefined;
   /** An iterator over it, for as long as that keeps up; who is late, or falls behind, catches up on their own. */
-  iterate(from: From): Watch;
+  iterate(from: From): AsyncIterator<TapeEvent, void, undefined>;
 }
 
 /** `open` makes a feed at a position, `position` says where the shared one begins, `listener` gets what it brings. */
@@ -47,7 +47,7 @@ export function createShared(open: (from: From) => Feed, position: () => From, l
           left();
           shared.release();
         };
-      }, from),
+      }, from)[Symbol.asyncIterator](),
   };
   return shared;
 }

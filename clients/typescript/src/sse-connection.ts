@@ -1,15 +1,19 @@
 /** A view over HTTP: `GET …/events` as an event stream. */
 
-import { type Connection, createTimer, type Surroundings, type View } from "./connection.ts";
+import { type Connection, createTimer, type Open, type Surroundings, type View } from "./connection.ts";
 import { TokentapeError, unreachable } from "./errors.ts";
 import { errorOf, pathOf } from "./http.ts";
-import type { Signal } from "./session.ts";
-import { createSseReading, refusal } from "./wire.ts";
+import { refusal, type Signal } from "./session.ts";
+import { createSseReading } from "./sse-wire.ts";
 
-export function openSse({ http, now, timeouts, works, blocked }: Surroundings, { stream, from, merge, emit }: View): Connection {
+export function createOpen(surroundings: Surroundings): Open {
+  return (view) => open(surroundings, view);
+}
+
+function open({ http, timeouts, works, blocked }: Surroundings, { stream, from, merge, emit }: View): Connection {
   const abort = new AbortController();
   const timer = createTimer();
-  let heard = now();
+  let heard = performance.now();
   let over = false;
 
   function fail(error: unknown): void {
@@ -46,7 +50,7 @@ export function openSse({ http, now, timeouts, works, blocked }: Surroundings, {
       const { done, value } = await reader.read();
       if (over) return;
       if (done) throw unreachable("The server ended the connection before the end of the stream.");
-      heard = now();
+      heard = performance.now();
       timer.set(timeouts.silence, silent);
       if (first) {
         works("sse");
@@ -61,7 +65,7 @@ export function openSse({ http, now, timeouts, works, blocked }: Surroundings, {
     close,
     check() {
       // A server that lives says something more often.
-      if (now() - heard > timeouts.silence / 2) silent();
+      if (performance.now() - heard > timeouts.silence / 2) silent();
     },
   };
 }

@@ -15,10 +15,10 @@ export interface Listeners {
 /** `came` is called when a listener comes, `left` when it has left. */
 export function createListeners(came?: () => void, left?: () => void): Listeners {
   // Wrapped, so that one function can be added twice and each removed for itself.
-  const listeners = new Set<{ listener: () => void }>();
+  const listeners = new Set<() => void>();
   return {
     add(listener) {
-      const entry = { listener };
+      const entry = (): void => listener();
       listeners.add(entry);
       came?.();
       return () => {
@@ -26,7 +26,7 @@ export function createListeners(came?: () => void, left?: () => void): Listeners
       };
     },
     tell() {
-      for (const { listener } of [...listeners]) guarded(listener);
+      for (const listener of [...listeners]) guarded(listener);
     },
   };
 }

@@ -1,7 +1,7 @@
 /**
- * Folds events into whole messages: what was said, without the steps in which it came.
- *
- * A message is replaced by a new object when it changes, and only then, so that a finished one is never painted again.
+ * Folds events into whole messages: what was said and not taken back (PROTOCOL.md §2.6), without the steps in which it
+ * came. A message is replaced by a new object when it changes, and only then, so that a finished one is never painted
+ * again.
  */
 
 import { parseCursor } from "./cursor.ts";
@@ -38,7 +38,7 @@ export interface Answer extends Message {
 export interface Transcript {
   /** Takes the next event; types that carry no content are passed over. */
   apply(event: TapeEvent): void;
-  /** What has been said so far, in the order in which it began: the same array until something changes. */
+  /** What has been said so far, and was not taken back, in the order in which it began: the same array until it changes. */
   messages(): readonly Message[];
   /** The answer of one run. */
   answer(run: string): Answer | undefined;
@@ -55,6 +55,8 @@ export function createTranscript(): Transcript {
   let messages: Message[] = [];
   let shown: readonly Message[] | undefined;
   const places = new Map<string, number>();
+  // Their places are kept: whatever more comes of them is void too.
+  const takenBack = new Set<number>();
 
   return {
     apply(event) {
@@ -64,47 +66,55 @@ export function createTranscript(): Transcript {
         if (data.outcome !== "snapshot" && data.outcome !== "gone") return;
         messages = [];
         places.clear();
+        takenBack.clear();
       } else if (type === "message") {
         // Anybody may publish one, so its data is whatever they sent.
         if (!isObject(data)) return;
         const { id = event.id ?? null, role = "user", content = "" } = data;
         messages.push({ id, role, content, ...(run && { run }), first: last, last });
+      } else if (type === "chat:rewind") {
+        // As anybody may publish one, too; and one that is not kept takes nothing back.
+        const from = (data as { from?: unknown } | null)?.from;
+        if (!last || typeof from !== "number") return;
+        messages.forEach(({ first }, place) => first! >= from && takenBack.add(place));
       } else if (run) {
         const place = places.get(run) ?? messages.length;
         places.set(run, place);
-        messages[place] = { ...fold((messages[place] ?? { ...silent(run), first: last }) as Answer, event), last };
+        const answer = (messages[place] ?? { ...silent(run), first: last }) as Answer;
+        messages[place] = { ...answer, ...change(answer, event), last };
       } else return;
       shown = undefined;
     },
-    messages: () => (shown ??= [...messages]),
+    messages: () => (shown ??= messages.filter((_, place) => !takenBack.has(place))),
     answer: (run) => messages[places.get(run)!] as Answer | undefined,
   };
 }
 
-function fold(answer: Answer, { type, data }: TapeEvent): Answer {
+/** What an event changes about an answer. */
+function change({ tool_calls, ...answer }: Answer, { type, data }: TapeEvent): Partial<Answer> {
   switch (type) {
     case "start":
-      return { ...answer, id: data.message_id };
+      return { id: data.message_id };
     case "token":
-      return { ...answer, content: answer.content + data };
+      return { content: answer.content + data };
     case "reasoning":
-      return { ...answer, reasoning: answer.reasoning + data };
+      return { reasoning: answer.reasoning + data };
     case "tool_call_delta":
     case "tool_call": {
-      const place = answer.tool_calls.findIndex(({ id }) => id === data.id);
-      const held = answer.tool_calls[place];
+      const place = tool_calls.findIndex(({ id }) => id === data.id);
+      const held = tool_calls[place];
       const call = type === "tool_call" || !held ? data : { ...held, arguments: `${held.arguments}${data.arguments}` };
-      return { ...answer, tool_calls: held ? answer.tool_calls.with(place, call) : [...answer.tool_calls, call] };
+      return { tool_calls: held ? tool_calls.with(place, call) : [...tool_calls, call] };
     }
     case "tool_result":
-      return { ...answer, tool_results: [...answer.tool_results, data] };
+      return { tool_results: [...answer.tool_results, data] };
     case "reset":
-      return { ...answer, ...EMPTY };
+      return EMPTY;
     case "error":
-      return { ...answer, error: data };
+      return { error: data };
     case "done":
-      return { ...answer, state: data.reason, ...(data.usage && { usage: data.usage }) };
+      return { state: data.reason, ...(data.usage && { usage: data.usage }) };
     default:
-      return answer;
+      return {};
   }
 }

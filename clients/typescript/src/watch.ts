@@ -36,7 +36,7 @@ const MAX_SIZE = 1_048_576;
 export type Join = (from: From, listener: Listener) => () => void;
 
 export function createQueue(join: Join, start: From, signal?: AbortSignal): Watch {
-  const queue: { event: TapeEvent; size: number }[] = [];
+  const queue: { event: TapeEvent; more: number; reached: From }[] = [];
   let size = 0;
   let received = start;
   let position = start;
@@ -46,10 +46,10 @@ export function createQueue(join: Join, start: From, signal?: AbortSignal): Watc
   let wake: (() => void) | undefined;
 
   const listener: Listener = {
-    event(event, more) {
-      queue.push({ event, size: more });
+    event(event, more, reached) {
+      queue.push({ event, more, reached });
       size += more;
-      received = after(event, received);
+      received = reached;
       if (queue.length >= MAX_EVENTS || size >= MAX_SIZE) pause();
       wake?.();
     },
@@ -79,8 +79,8 @@ export function createQueue(join: Join, start: From, signal?: AbortSignal): Watc
       for (;;) {
         const next = queue.shift();
         if (next) {
-          size -= next.size;
-          position = after(next.event, position);
+          size -= next.more;
+          position = next.reached;
           yield next.event;
         } else if (failure) throw failure;
         else if (over) return;
@@ -101,8 +101,7 @@ export function createQueue(join: Join, start: From, signal?: AbortSignal): Watc
     }
   }
 
-  if (signal?.aborted) over = true;
-  signal?.addEventListener("abort", close);
+  until(signal, close);
   return {
     get position() {
       return position;
@@ -112,7 +111,8 @@ export function createQueue(join: Join, start: From, signal?: AbortSignal): Watc
   };
 }
 
-/** Where a watch stands after this event. */
-export function after(event: TapeEvent, position: From): From {
-  return event.type === "ready" ? event.data.cursor : (event.cursor ?? position);
+/** Calls `close` when there is such a signal, and it was given, or is given later. */
+export function until(signal: AbortSignal | undefined, close: () => void): void {
+  if (signal?.aborted) close();
+  signal?.addEventListener("abort", close);
 }

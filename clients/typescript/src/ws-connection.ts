@@ -1,9 +1,9 @@
 /** Views over WebSockets (docs/websocket.md): many on one socket, and other requests beside them. */
 
-import { type Connection, createTimer, type Surroundings, type View } from "./connection.ts";
+import { type Connection, createTimer, type Open, type Surroundings, type View } from "./connection.ts";
 import { errorFrom, TokentapeError, unreachable } from "./errors.ts";
 import type { Signal } from "./session.ts";
-import { closed, type Down, signalsOf } from "./wire.ts";
+import { closed, type Down, signalsOf } from "./ws-wire.ts";
 
 /** Streams on one socket; the server's own bound, as it comes. */
 const MAX_STREAMS = 64;
@@ -26,28 +26,24 @@ interface Socket {
 }
 
 /** Opens views on as few sockets as there can be: a socket bears a stream once, and `MAX_STREAMS` of them. */
-export function createSockets(surroundings: Surroundings): { open(view: View): Connection; close(): void } {
+export function createOpen(surroundings: Surroundings): Open {
   const sockets = new Set<Socket>();
   // Beyond one socket: a refused credential is told when the next one opens.
   const credential = { refused: false };
-  return {
-    open(view) {
-      for (const socket of sockets) {
-        const connection = socket.subscribe(view);
-        if (connection) return connection;
-      }
-      const socket = createSocket(surroundings, credential, () => sockets.delete(socket));
-      sockets.add(socket);
-      return socket.subscribe(view)!;
-    },
-    close() {
-      for (const socket of sockets) socket.close();
-    },
+  surroundings.closing.push(() => sockets.forEach(({ close }) => close()));
+  return (view) => {
+    for (const socket of sockets) {
+      const connection = socket.subscribe(view);
+      if (connection) return connection;
+    }
+    const socket = createSocket(surroundings, credential, () => sockets.delete(socket));
+    sockets.add(socket);
+    return socket.subscribe(view)!;
   };
 }
 
 function createSocket(
-  { http, WebSocket, now, timeouts, works, blocked }: Surroundings,
+  { http, WebSocket, timeouts, works, blocked }: Surroundings,
   credential: { refused: boolean },
   gone: () => void,
 ): Socket {
@@ -90,7 +86,7 @@ function createSocket(
   // Asks for a sign of life, and takes the connection for dead when none comes. Counted from the question, because
   // timers of a page in the background may be late by a minute.
   function pulse(patience = timeouts.silence / 2): void {
-    const asked = now();
+    const asked = performance.now();
     ask("ping");
     timer.set(patience, () => {
       if (heard < asked) fail("The WebSocket is silent.");
@@ -115,7 +111,7 @@ function createSocket(
   };
 
   socket.onmessage = ({ data }) => {
-    heard = now();
+    heard = performance.now();
     let down: Down;
     try {
       down = JSON.parse(data as string) as Down;
@@ -187,11 +183,12 @@ function createSocket(
         check() {
           if (open) pulse(timeouts.silence / 6);
         },
-        request: (op, fields) =>
+        // An `id` is that of the request here, and an event's own has another name.
+        request: (op, { id: event_id, ...fields }) =>
           new Promise((resolve, reject) => {
             if (!alive) reject(unreachable("The WebSocket is closed."));
             else if (requests.size >= MAX_REQUESTS) reject(new TokentapeError("too_many", "Too many requests wait for their answers."));
-            else ask(op, fields, ({ op, data, error }) => (op === "ack" ? resolve(data) : reject(errorFrom(error))));
+            else ask(op, { stream, event_id, ...fields }, ({ op, data, error }) => (op === "ack" ? resolve(data) : reject(errorFrom(error))));
           }),
       };
     },

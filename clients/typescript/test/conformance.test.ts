@@ -7,7 +7,9 @@ import type { TapeEvent } from "../src/events.ts";
 import { type Action, createSession, type SessionOptions, type Signal } from "../src/session.ts";
 import { createSseDecoder, type ServerSentEvent } from "../src/sse.ts";
 import { createTranscript } from "../src/transcript.ts";
-import { closed, createSseReading, type Down, signalsOf } from "../src/wire.ts";
+import { createSseReading } from "../src/sse-wire.ts";
+import { closed, type Down, signalsOf } from "../src/ws-wire.ts";
+import { createPollReading } from "../src/poll-wire.ts";
 import { cases, inParts } from "./vectors.ts";
 
 type Json = Record<string, unknown>;
@@ -125,10 +127,16 @@ interface WireCase {
   name: string;
   body?: string;
   messages?: Down[];
+  polled?: { from: string; answers: string[]; position: string };
   signals: Json[];
 }
 
-test.each(cases<WireCase>("wire"))("wire: $name", ({ body, messages = [], signals }) => {
+test.each(cases<WireCase>("wire"))("wire: $name", ({ body, messages = [], polled, signals }) => {
+  if (polled) {
+    const reading = createPollReading(polled.from);
+    expect(polled.answers.flatMap(reading.receive).map(told)).toEqual(signals);
+    return expect(reading.position).toBe(polled.position);
+  }
   expect(messages.flatMap((down) => signalsOf(down, 0)).map(told)).toEqual(body === undefined ? signals : []);
   for (const cut of body === undefined ? [] : [1, 7, 10_000]) {
     const receive = createSseReading();

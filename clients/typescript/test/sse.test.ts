@@ -3,7 +3,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { createSseDecoder, type ServerSentEvent } from "../src/sse.ts";
-import { createSseReading } from "../src/wire.ts";
+import { createSseReading } from "../src/sse-wire.ts";
 
 /** Bits of event streams, whole and broken. */
 const piece = fc.oneof(

@@ -1,7 +1,8 @@
 /** What the type checker must see, and what it must refuse. Nothing here runs. */
 
 import { expectTypeOf } from "vitest";
-import { type Answer, createClient, type Ready, type Run, type TapeEvent, TokentapeError, type Usage } from "../src/index.ts";
+import { type Answer, createClient, type Member, type Message, type Ready, type Run, type TapeEvent, TokentapeError, type Usage } from "../src/index.ts";
+import { useChat, usePresence, useRun } from "../src/react/index.ts";
 
 const client = createClient();
 
@@ -51,7 +52,22 @@ export function watches(): void {
   const called = client.watch("room", { onEvent: (event) => expectTypeOf(event).toEqualTypeOf<TapeEvent>() });
   // @ts-expect-error - a watch with callbacks is not iterated
   called[Symbol.asyncIterator];
+  createClient({ transport: "poll" });
   // @ts-expect-error - no such transport
   createClient({ transport: "carrier-pigeon" });
   expectTypeOf(new TokentapeError("gone", "It is gone.").code).toExtend<string>();
+}
+
+export function hooks(): void {
+  const { messages, status, error, ...actions } = useChat("room", (messages) => ({ messages }));
+  expectTypeOf(messages).toEqualTypeOf<readonly Message[]>();
+  expectTypeOf(status).toEqualTypeOf<"loading" | "ready" | "busy">();
+  expectTypeOf(error).toEqualTypeOf<TokentapeError | undefined>();
+  expectTypeOf<keyof typeof actions>().toEqualTypeOf<"send" | "stop" | "retry" | "regenerate" | "edit" | "clear">();
+  expectTypeOf(actions.retry()).resolves.toBeVoid();
+  expectTypeOf(usePresence("room")).toEqualTypeOf<readonly Member[]>();
+  expectTypeOf(useRun("r_1")).toEqualTypeOf<Run>();
+  expectTypeOf(useRun(undefined as string | undefined)).toEqualTypeOf<Run | undefined>();
+  // @ts-expect-error - what is asked for needs messages
+  useChat("room", () => ({ model: "simulated" }));
 }

@@ -10,8 +10,11 @@ from tokentape.client.errors import Unreachable
 from tokentape.client.session import Item, Opened, Patience, Wait
 from tokentape.client.transports import Transport
 from tokentape.client.watch import Notice, Watch
+from tokentape.core.backoff import Backoff
+from tokentape.hub.channels import Publish
 
 __all__ = [
+    "Backoff",
     "BlockingClient",
     "BlockingWatch",
     "Client",
@@ -23,6 +26,7 @@ __all__ = [
     "Page",
     "Patience",
     "Present",
+    "Publish",
     "Stream",
     "Transport",
     "Unreachable",

@@ -2,16 +2,22 @@
 
 The same fold serves history, interrupt-and-replace and comparisons in tests: two watchers have seen
 the same when their transcripts are equal.
+
+What a `chat:rewind` takes back is no part of it any more: the messages that began at its `from` or after it. That is
+where a message begins, or 0, and no merged event goes on across either, so merging changes nothing here too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from tokentape.core.events import Event
+
+REWIND: Final = "chat:rewind"
+"""The type of an event that takes back what was said."""
 
 
 class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -38,6 +44,7 @@ class Transcript:
     def __init__(self) -> None:
         self._messages: list[Message] = []
         self._runs: dict[str, _Answer] = {}
+        """Also of answers that were taken back: whatever more comes of them is void too."""
 
     def apply(self, event: Event, offset: int = 0) -> None:
         """Takes the next event; types that carry no content are passed over."""
@@ -58,13 +65,20 @@ class Transcript:
                     last=offset,
                 )
             )
+        elif event.type == REWIND and offset > 0:
+            self.take_back(rewound(event))
 
     def apply_all(self, events: Iterable[tuple[int, Event]]) -> None:
         for offset, event in events:
             self.apply(event, offset)
 
+    def take_back(self, from_: float | None) -> None:
+        """Drops the messages so far that began at this offset or after it; without one, none."""
+        if from_ is not None:
+            self._messages = [message for message in self._messages if message.first < from_]
+
     def messages(self) -> list[Message]:
-        """What has been said so far."""
+        """What has been said so far, and was not taken back."""
         for answer in self._runs.values():
             answer.settle()
         return self._messages
@@ -73,6 +87,12 @@ class Transcript:
         """The text of one run's answer so far."""
         answer = self._runs.get(run)
         return "".join(answer.text) if answer is not None else ""
+
+
+def rewound(event: Event) -> float | None:
+    """From which offset on a rewind takes back; None when its data, which anybody may publish, does not say so."""
+    from_ = event.data.get("from") if isinstance(event.data, dict) else None
+    return from_ if isinstance(from_, int | float) and not isinstance(from_, bool) else None
 
 
 class _Answer:

@@ -19,6 +19,7 @@ from tokentape.core.transcript import Message, Transcript
 from tokentape.hub.hub import Hub
 from tokentape.hub.members import Change
 from tokentape.hub.presence import Roster
+from tokentape.hub.rewinds import Rewinds
 from tokentape.stores.base import Append, Appended, Member, Retention, StreamConfig, StreamInfo
 
 MAX_EVENT: Final = 262_144
@@ -84,6 +85,7 @@ class Channels:
         self._hub = hub
         self._config = StreamConfig(retention=retention, attributes={"kind": CHANNEL})
         self._now = now
+        self._rewinds = Rewinds(hub.store)
         self.roster = roster or Roster(hub, instance=f"i_{secrets.token_hex(8)}", now=now)
         """Who is present, on channels and elsewhere, over all processes of the store."""
         if self.roster.possible:
@@ -218,6 +220,8 @@ class Channels:
         if unfinished:
             async for page in self._pages(info.name, end, min(info.last, end + MESSAGE_WINDOW)):
                 transcript.apply_all((e.offset, e.event) for e in page if e.event.run in unfinished)
+        for from_ in await self._rewinds.after(info, end):
+            transcript.take_back(from_)
         messages = [m for m in transcript.messages() if m.run is None or m.id is not None or start == info.first]
         if order == "newest":
             kept = messages[-limit:][::-1]

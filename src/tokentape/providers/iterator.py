@@ -112,7 +112,7 @@ async def _close(items: AsyncIterator[Any]) -> None:
 def _part(item: Any) -> Part:
     match item:
         case str():
-            return Part("token", item)
+            return _checked("token", item)
         case Part() | Event():
             kind, data = item.type, item.data
         case {"type": str(kind), **rest}:
@@ -139,6 +139,8 @@ def _checked(kind: str, data: Any) -> Part:
             return Part("token", "")  # the run has its own
         case _ if kind in _TEXT and not isinstance(data, str):
             raise ProviderError(f"The iterator yielded a {kind!r} whose data is a {type(data).__name__}, not text.")
+        case _ if kind in _TEXT:
+            return Part(kind, str(data))  # LangChain's text is of a class of its own, which nothing encodes
         case _:
             return Part(check_type(kind), data)
 

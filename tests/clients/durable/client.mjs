@@ -1,8 +1,10 @@
 // The protocol's own client against a server, one check after the other; each prints one JSON line.
-// Arguments: the server's address, that of a proxy which cuts connections, the name of a run that is being written.
+// Arguments: the server's address, and that of a proxy which cuts connections. Once it says "closed" it is told, as a
+// JSON line, the name of a run that has just begun.
+import { createInterface } from "node:readline"
 import { DurableStream, IdempotentProducer, stream } from "@durable-streams/client"
 
-const [server, proxy, run] = process.argv.slice(2)
+const [server, proxy] = process.argv.slice(2)
 const at = (name, base = server) => `${base}/v1/stream/${name}`
 const say = (check, found) => console.log(JSON.stringify({ check, ...found }))
 const made = (name, contentType) => DurableStream.create({ url: at(name), contentType })
@@ -67,13 +69,14 @@ const refused = await log.append(JSON.stringify("late")).then(() => null, (error
 say("closed", { closed: (await log.head()).streamClosed, refused })
 
 // A run, as the server's own events, over connections that are cut in mid-stream: on from the last offset
+const { value: told } = await createInterface({ input: process.stdin })[Symbol.asyncIterator]().next()
+const { run } = JSON.parse(told)
 const tokens = []
 const ends = { error: 0, quiet: 0 }
 let offset = "-1"
 let over = false
-let session = 0
 while (!over) {
-  const mine = ++session
+  let place = offset
   try {
     const response = await stream({ url: at(`runs/${run}`, proxy), offset, live: "sse" })
     await new Promise((resolve, reject) => {
@@ -81,12 +84,13 @@ while (!over) {
       // A reset in the wrong moment leaves a session of this client that neither goes on nor ends.
       let silent = setTimeout(resolve, 8000)
       response.subscribeJson((batch) => {
-        if (mine !== session) return // a session that is over may have one more batch
+        // `closed` may come before the last batch, which is then as good as that of the next session.
+        if (place !== offset) return
         for (const event of batch.items) {
           if (event.type === "token") tokens.push(event.data)
           over ||= event.type === "done"
         }
-        offset = batch.offset
+        place = offset = batch.offset
         clearTimeout(silent)
         silent = setTimeout(resolve, 8000)
         if (over) resolve()

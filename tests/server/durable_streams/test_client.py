@@ -76,8 +76,7 @@ async def test_the_javascript_client_does_all_that_it_can_do():
         port = int(url.rstrip("/").rpartition(":")[2])
         simulated = {"rate": 150, "tokens": 450, "seed": 5}
         messages = [{"role": "user", "content": "Hello"}]
-        run = await tape.start(model="simulated", messages=messages, simulated=simulated)
-        async with cutting_proxy(port) as proxy, script(SCRIPT, url.rstrip("/"), proxy, run.id) as client:
+        async with cutting_proxy(port) as proxy, script(SCRIPT, url.rstrip("/"), proxy) as client:
 
             async def check(name: str) -> dict:
                 try:
@@ -102,6 +101,9 @@ async def test_the_javascript_client_does_all_that_it_can_do():
                 "closed": True,
                 "refused": {"name": "FetchError", "status": 409},
             }
+            # Not earlier: it is to be written while it is read.
+            run = await tape.start(model="simulated", messages=messages, simulated=simulated)
+            await client.tell({"run": run.id})
             followed = await check("a run")
             assert followed["text"] == await told_text(url, run.id)
             assert followed["ends"]["error"] > 3

@@ -235,8 +235,9 @@ async def test_the_log_of_a_store_that_is_written_to_all_the_time_is_bounded(ope
             await store.append([Append(stream="a", records=[b"x" * 50_000] * 2)])
             largest = max(largest, wal.stat().st_size)
             threads.update(thread.ident for thread in movers())
-        # It is looked at between commits, and one round of flushing may lie between two looks.
-        assert limit <= largest < (TRUNCATE_FACTOR + 4) * limit, "of the 120 MB and more that were written"
+        # It is looked at between commits, and a commit may flush all that one stream has in the journal: on a machine
+        # that is busy, what came while flushing had to rest.
+        assert limit <= largest < 2 * TRUNCATE_FACTOR * limit, "of the 120 MB and more that were written"
         assert threads
     assert movers() == []
     assert not wal.exists()

@@ -18,11 +18,19 @@ export function askForKey(asking: typeof ask): void {
 
 /** The key, if any; after a refusal, a new one from the person. */
 export async function token(refused: boolean): Promise<string> {
-  if (refused && ask) {
-    key = await ask(key !== "");
-    sessionStorage.setItem(KEY, key);
-  }
+  if (!refused || !ask) return key;
+  // Requests that were under way together are refused one after the other: the key may be another one by now.
+  const tried = key;
+  if ((tried !== "" && (await isAccepted(tried))) || key !== tried) return key;
+  key = await ask(tried !== "");
+  sessionStorage.setItem(KEY, key);
   return key;
+}
+
+async function isAccepted(tried: string): Promise<boolean> {
+  const headers = { Authorization: `Bearer ${tried}` };
+  // A server that does not answer has refused nothing.
+  return fetch(link("v1/models"), { headers }).then(({ status }) => status !== 401, () => true);
 }
 
 export const client = createClient({ url: BASE, token });

@@ -2,13 +2,12 @@
  * A conversation on a channel, without React: everybody who has the channel open sees the same messages.
  *
  * All of it is events of the channel: what the user says (`message`), the answers (runs that speak on the channel), and
- * what takes something back (`chat:rewind`: everything from that offset on, as far as it was there, is void).
+ * what takes something back (`chat:rewind`).
  */
 
 import type { Client } from "../client.ts";
-import { parseCursor } from "../cursor.ts";
 import type { TokentapeError } from "../errors.ts";
-import type { TapeEvent } from "../events.ts";
+import { randomId } from "../http.ts";
 import type { RunRequest } from "../run.ts";
 import { createListeners, type Subscribable } from "../subscribable.ts";
 import { type Answer, createTranscript, type Message } from "../transcript.ts";
@@ -28,7 +27,12 @@ export interface Chat extends Subscribable<ChatState> {
   send(content: unknown): Promise<void>;
   /** Stops the answer that is being given; what was said of it stays. */
   stop(): Promise<void>;
-  /** Asks for the last answer again, in place of the one that is there. */
+  /**
+   * Mends what failed, and does nothing when nothing did: a request is sent again, and recorded once; an answer that
+   * ended in an error, or was interrupted, is taken back and asked for again, and so is one that never came.
+   */
+  retry(): Promise<void>;
+  /** Asks for the last answer again, however good it was, in place of the one that is there. */
   regenerate(): Promise<void>;
   /** Says something else in place of one of the user's messages; what came after it is taken back. */
   edit(message: Message, content: unknown): Promise<void>;
@@ -44,31 +48,30 @@ export const LOADING: ChatState = { messages: [], status: "loading", error: unde
 export function createChat(client: Client, name: string, ask: () => Ask): Chat {
   const channel = client.channel(name);
   const transcript = createTranscript();
-  let rewinds: { from: number; to: number }[] = [];
   let state = LOADING;
   let pending = 0;
+  let failed: (() => Promise<unknown>) | undefined;
+  // What was asked for last, and whether the server has it: the same again, with the same key, is no second run.
+  let asked = { text: "", key: "" };
   let watch: Pick<Watch, "close" | "position"> | undefined;
   let watchers = 0;
 
   const listeners = createListeners(
     () => {
-      if (watchers++ === 0) watch = client.watch(name, { from: watch?.position ?? "snapshot", onEvent: take, onEnd: (error) => show({ error }) });
+      if (watchers++ > 0) return;
+      watch = client.watch(name, {
+        from: watch?.position ?? "snapshot",
+        onEvent(event) {
+          transcript.apply(event);
+          show({ messages: transcript.messages() });
+        },
+        onEnd: (error) => show({ error }),
+      });
     },
     () => {
       if (--watchers === 0) watch!.close();
     },
   );
-
-  function take(event: TapeEvent): void {
-    if (event.type === "ready" && /gone|snapshot/.test(event.data.outcome)) rewinds = [];
-    if (event.type === "chat:rewind") {
-      const { from } = event.data as { from: number };
-      rewinds.push({ from, to: parseCursor(event.cursor)!.offset });
-    }
-    transcript.apply(event);
-    const shown = transcript.messages().filter(({ first }) => !rewinds.some(({ from, to }) => first! >= from && first! < to));
-    show({ messages: shown.every((message, place) => message === state.messages[place]) && shown.length === state.messages.length ? state.messages : shown });
-  }
 
   function show(change: Partial<ChatState>): void {
     const next = { ...state, ...change };
@@ -78,14 +81,16 @@ export function createChat(client: Client, name: string, ask: () => Ask): Chat {
     listeners.tell();
   }
 
-  // One thing after the other, and what fails is told to both: who asked, and who looks.
+  // What fails is told to both: who asked, and who looks. All that is done here may be done again.
   async function act(work: () => Promise<unknown>): Promise<void> {
     pending += 1;
+    failed = undefined;
     show({ error: undefined });
     let error: TokentapeError | undefined;
     try {
       await work();
     } catch (failure) {
+      failed = work;
       error = failure as TokentapeError;
       throw failure;
     } finally {
@@ -99,8 +104,10 @@ export function createChat(client: Client, name: string, ask: () => Ask): Chat {
   async function start(messages: readonly Message[], replaces?: string): Promise<void> {
     const said = messages.filter((message) => !isRunning(message)).map(({ role, content }) => ({ role, content }));
     const body = { ...ask()(said), channel: name, ...(replaces && { replaces }) };
-    const key = crypto.getRandomValues(new Uint32Array(4)).join("-");
-    await client.call("POST", "v1/runs", { body, headers: { "Idempotency-Key": key }, repeat: true });
+    const text = JSON.stringify(body);
+    if (asked.text !== text) asked = { text, key: randomId() };
+    await client.call("POST", "v1/runs", { body, headers: { "Idempotency-Key": asked.key }, repeat: true });
+    asked.text = "";
   }
 
   async function stop(): Promise<void> {
@@ -108,30 +115,45 @@ export function createChat(client: Client, name: string, ask: () => Ask): Chat {
     if (answer) await client.attach(answer.run!).stop();
   }
 
-  async function say(content: unknown, before: readonly Message[], replaces?: string): Promise<void> {
-    await channel.emit("message", { role: "user", content });
-    await start([...before, { id: null, role: "user", content }], replaces);
+  // With an id of its own, so that it is recorded once.
+  async function say(id: string, content: unknown, before: readonly Message[], replaces?: string): Promise<void> {
+    await channel.emit("message", { role: "user", content }, { id });
+    await start([...before.filter((message) => message.id !== id), { id, role: "user", content }], replaces);
   }
 
-  // Up to this message, exclusive; nothing that is said after this is void.
-  async function rewind(to: Message | undefined): Promise<readonly Message[]> {
+  // What there was before it stays. Nothing stays when it is the first one; of that the beginning may be forgotten.
+  async function rewind(to = state.messages[0]): Promise<readonly Message[]> {
     await stop();
-    await channel.emit("chat:rewind", { from: to?.first ?? 0 });
-    return to ? state.messages.filter(({ first }) => first! < to.first!) : [];
+    const before = state.messages.filter(({ first }) => first! < to!.first!);
+    await channel.emit("chat:rewind", { from: before[0] ? to!.first : 0 });
+    return before;
+  }
+
+  async function regenerate(): Promise<void> {
+    const last = state.messages.at(-1);
+    await start(last?.run ? await rewind(last) : state.messages);
   }
 
   return {
     get: () => state,
     subscribe: listeners.add,
-    send: (content) => act(() => say(content, state.messages, running()?.run)),
+    send(content) {
+      const id = randomId();
+      return act(() => say(id, content, state.messages, running()?.run));
+    },
     stop: () => act(stop),
-    regenerate: () =>
-      act(async () => {
-        const last = state.messages.at(-1);
-        await start(last?.run ? await rewind(last) : state.messages);
-      }),
-    edit: (message, content) => act(async () => say(content, await rewind(message))),
-    clear: () => act(() => rewind(undefined)),
+    retry() {
+      const last = state.messages.at(-1);
+      const isMissing = last && (last.run ? /^(error|interrupted)$/.test(last.state!) : last.role === "user" && !pending);
+      return act(failed ?? (isMissing ? regenerate : async () => {}));
+    },
+    regenerate: () => act(regenerate),
+    edit(message, content) {
+      const id = randomId();
+      let before: readonly Message[] | undefined;
+      return act(async () => say(id, content, (before ??= await rewind(message))));
+    },
+    clear: () => act(rewind),
   };
 }
 

@@ -106,12 +106,38 @@ test("stop, send in mid-answer, regenerate, edit, clear: on both tabs", async ()
   expect(one.chat().send).toBe(send);
 });
 
-test("what fails is told, and an answer that failed keeps its place", async () => {
+test("what fails is told, keeps its place, and is tried again without being said again", async () => {
   const name = room();
-  const { chat } = await tab(name, { tokens: 5, rate: 0, fault: "no such fault" });
-  await expect(chat().send("Hello")).rejects.toMatchObject({ code: "bad_request" });
-  await until(() => chat().error?.code === "bad_request");
-  expect(chat().messages).toMatchObject([{ content: "Hello" }]);
+  const settings: Record<string, unknown> = { tokens: 5, rate: 0, fault: "no such fault" };
+  const [one, two] = [await tab(name, settings), await tab(name, settings)];
+  const { send, retry, regenerate } = one.chat();
+  // A request that is refused.
+  await expect(send("Hello")).rejects.toMatchObject({ code: "bad_request" });
+  await until(() => one.chat().error?.code === "bad_request");
+  expect(one.chat().messages).toMatchObject([{ content: "Hello" }]);
+  await expect(retry()).rejects.toMatchObject({ code: "bad_request" });
+  // An answer that fails.
+  Object.assign(settings, { fault: "error@4", tokens: 20 });
+  await retry();
+  await until(() => one.chat().messages.at(-1)?.state === "error" && one.chat().status === "ready");
+  expect(one.chat().messages).toMatchObject([{ content: "Hello" }, { role: "assistant", error: {} }]);
+  // By somebody who has not seen it fail.
+  delete settings.fault;
+  await two.chat().retry();
+  await until(() => one.chat().messages.at(-1)?.state === "stop" && one.chat().status === "ready");
+  const [question, answer, ...more] = one.chat().messages;
+  expect([question!.content, answer!.error, more]).toEqual(["Hello", undefined, []]);
+  // What went well is not tried again, unless one asks for another answer.
+  await retry();
+  await regenerate();
+  await until(() => one.chat().messages[1]?.state === "stop" && one.chat().messages[1]?.run !== answer!.run);
+  const { items } = await one.client.channel(name).history({ limit: 1_000 });
+  const types = items.map(({ event }) => event.type);
+  expect(types.filter((type) => type === "message")).toHaveLength(1);
+  expect(types.filter((type) => type === "chat:rewind")).toHaveLength(2);
+  // Whoever asks the server sees the same conversation.
+  const past = await one.client.channel(name).messages({ order: "oldest" });
+  expect(past.items.map(({ first, content }) => [first, content])).toEqual(one.chat().messages.map(({ first, content }) => [first, content]));
 });
 
 test("while an answer streams only it is painted, at most once per frame", async () => {

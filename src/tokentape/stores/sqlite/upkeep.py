@@ -80,6 +80,7 @@ class Upkeep:
         if flusher.busy or flusher.due:
             self._sweeper.trimmed(flusher.step())
             while flusher.busy and flusher.due:  # records come faster than such slices move them
+                self._checkpoint()  # each slice makes the log longer, and there may be many
                 self._sweeper.trimmed(flusher.step())
             ended = time.monotonic()
             self._next_flush = ended + (ended - began) * (1 / FLUSH_SHARE - 1)

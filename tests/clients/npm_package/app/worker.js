@@ -1,0 +1,3 @@
+import { play } from "./play.mjs";
+
+onmessage = async ({ data }) => postMessage(await play(...data));

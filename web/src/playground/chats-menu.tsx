@@ -1,0 +1,44 @@
+import { useId, useRef } from "react";
+import { hashOf } from "./address.ts";
+import { forget, type RecentChat } from "./recent.ts";
+
+/** The chats of this device. */
+export function ChatsMenu({ chat, known }: { chat: string; known: readonly RecentChat[] }) {
+  const id = useId();
+  const menu = useRef<HTMLDivElement>(null);
+  if (known.length === 0) return null;
+  return (
+    <div className="chats">
+      <button type="button" className="quiet" popoverTarget={id}>
+        Recent ▾
+      </button>
+      <div id={id} ref={menu} popover="auto" className="card menu" role="group" aria-label="Recent chats">
+        <ul>
+          {known.map((entry) => (
+            <li key={entry.chat}>
+              <a
+                href={hashOf(entry.chat)}
+                aria-current={entry.chat === chat ? "page" : undefined}
+                title={entry.chat}
+                onClick={() => menu.current?.hidePopover()}
+              >
+                <span>{entry.title}</span>
+                <time dateTime={new Date(entry.at).toISOString()}>{ago(Date.now() - entry.at)}</time>
+              </a>
+              <button type="button" className="quiet icon" aria-label={`Forget ${entry.title}`} title="Forget it on this device" onClick={() => forget(entry.chat)}>
+                ✕
+              </button>
+            </li>
+          ))}
+        </ul>
+      </div>
+    </div>
+  );
+}
+
+function ago(milliseconds: number): string {
+  const minutes = Math.floor(milliseconds / 60_000);
+  if (minutes < 1) return "now";
+  if (minutes < 60) return `${minutes} min`;
+  return minutes < 1_440 ? `${Math.floor(minutes / 60)} h` : `${Math.floor(minutes / 1_440)} d`;
+}

@@ -1,0 +1,59 @@
+import type { View, Watcher } from "./watcher.ts";
+
+const CUTS = [1, 5, 30] as const;
+const RATES = [
+  { rate: 0, label: "Full speed" },
+  { rate: 32_000, label: "32 kB/s" },
+  { rate: 8_000, label: "8 kB/s" },
+  { rate: 2_000, label: "2 kB/s" },
+] as const;
+
+/** What can be done to the network of one watcher. */
+export function Faults({ watcher, view }: { watcher: Watcher; view: View }) {
+  const { name } = watcher;
+  const over = view.state === "ended" || view.state === "failed";
+  return (
+    <footer className="pane-faults" aria-label={`Network of ${name}`} role="group">
+      {view.state === "cut" ? (
+        <button type="button" className="pane-join" onClick={watcher.restore}>
+          Join again
+        </button>
+      ) : (
+        <span className="segments" role="group" aria-label="Cut for">
+          <span aria-hidden="true">Cut</span>
+          {CUTS.map((seconds) => (
+            <button key={seconds} type="button" disabled={over} aria-label={`Cut ${name} for ${seconds} s`} onClick={() => watcher.cut(seconds)}>
+              {seconds} s
+            </button>
+          ))}
+          <button type="button" disabled={over} aria-label={`Cut ${name} until joined again`} title="Until joined again" onClick={() => watcher.cut()}>
+            ∞
+          </button>
+        </span>
+      )}
+      <select
+        aria-label={`Link of ${name}`}
+        value={view.rate}
+        disabled={over}
+        title="A slow link holds 8 kB, then hangs up: the client resumes, and the server merges what it has not sent"
+        onChange={(event) => watcher.slow(Number(event.target.value))}
+      >
+        {RATES.map(({ rate, label }) => (
+          <option key={rate} value={rate}>
+            {label}
+          </option>
+        ))}
+      </select>
+      <button
+        type="button"
+        className="quiet"
+        disabled={over}
+        aria-label={`Lose one event of ${name}`}
+        title="Throws one message away, behind the client's back: the comparison must notice"
+        onClick={watcher.lose}
+      >
+        Lose 1
+      </button>
+    </footer>
+  );
+}

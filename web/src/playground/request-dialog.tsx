@@ -1,0 +1,54 @@
+/** The request that gives this answer again, to be copied: as curl, Python or TypeScript. */
+
+import { useEffect, useState } from "react";
+import type { Message, RunRequest, TokentapeError } from "tokentape";
+import { BASE, token } from "../app/server.ts";
+import { CodeBlock } from "../markdown/code-block.tsx";
+import { Dialog } from "../ui/dialog.tsx";
+import { askedFor } from "./asked.ts";
+import { SNIPPETS } from "./snippets.ts";
+import { troubleOf } from "./trouble.ts";
+
+interface RequestProps {
+  run: string;
+  /** What had been said when it was asked. */
+  before: () => readonly Message[];
+}
+
+export function RequestButton({ run, before }: RequestProps) {
+  const [isOpen, setOpen] = useState(false);
+  return (
+    <>
+      <button type="button" className="quiet small-button" title="Copy this request as curl, Python or TypeScript" onClick={() => setOpen(true)}>
+        Code
+      </button>
+      {isOpen && <RequestDialog run={run} before={before} onClose={() => setOpen(false)} />}
+    </>
+  );
+}
+
+function RequestDialog({ run, before, onClose }: RequestProps & { onClose: () => void }) {
+  const [place, setPlace] = useState(0);
+  const [asked, setAsked] = useState<{ request: RunRequest; hasKey: boolean }>();
+  const [problem, setProblem] = useState<TokentapeError>();
+  useEffect(() => {
+    const ask = async (): Promise<void> => setAsked({ request: await askedFor(run, before()), hasKey: (await token(false)) !== "" });
+    ask().catch(setProblem);
+  }, [run, before]);
+  const { name, language, write } = SNIPPETS[place]!;
+  return (
+    <Dialog title="This request, to run yourself" className="request" isOpen onClose={onClose}>
+      <div className="tabs" role="tablist" aria-label="Language">
+        {SNIPPETS.map((snippet, index) => (
+          <button key={snippet.name} type="button" role="tab" aria-selected={index === place} onClick={() => setPlace(index)}>
+            {snippet.name}
+          </button>
+        ))}
+      </div>
+      <div role="tabpanel" aria-label={name}>
+        {problem && <p role="alert">{`${troubleOf(problem).message} ${troubleOf(problem).advice}`}</p>}
+        {asked ? <CodeBlock text={write({ base: BASE, ...asked })} language={language} open={false} /> : <p className="quiet">Asking the server…</p>}
+      </div>
+    </Dialog>
+  );
+}

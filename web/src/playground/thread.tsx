@@ -1,0 +1,108 @@
+/**
+ * The messages, of which only those in sight are elements: a conversation of thousands costs as much as one of ten.
+ * (So the browser's own search finds what is in sight.) It stays at the end while it is there.
+ */
+
+import { useVirtualizer } from "@tanstack/react-virtual";
+import { useCallback, useImperativeHandle, useLayoutEffect, useRef, useState, type Ref } from "react";
+import type { Message } from "tokentape";
+import { MessageRow, type Actions } from "./message-row.tsx";
+import "./thread.css";
+
+export interface ThreadHandle {
+  /** Goes to the newest, and stays there. */
+  follow(): void;
+}
+
+/** Pixels from the end that still are "at the end". */
+const NEAR = 60;
+const TYPICAL_HEIGHT = 160;
+/** Rows beyond what is in sight. */
+const AROUND = 4;
+
+interface ThreadProps {
+  ref: Ref<ThreadHandle>;
+  chat: string;
+  messages: readonly Message[];
+  isLoading: boolean;
+  isBusy: boolean;
+  actions: Actions;
+}
+
+export function Thread({ ref, chat, messages, isLoading, isBusy, actions }: ThreadProps) {
+  const scroller = useRef<HTMLDivElement>(null);
+  const [isAway, setAway] = useState(false);
+  const keyOf = useCallback((place: number) => messages[place]!.first ?? `at ${place}`, [messages]);
+  const rows = useVirtualizer({
+    count: messages.length,
+    getScrollElement: () => scroller.current,
+    estimateSize: () => TYPICAL_HEIGHT,
+    getItemKey: keyOf,
+    overscan: AROUND,
+    anchorTo: "end",
+    followOnAppend: true,
+    scrollEndThreshold: NEAR,
+    directDomUpdates: true,
+    directDomUpdatesMode: "position",
+    paddingStart: 12,
+    paddingEnd: 20,
+    // From what is known: to ask the element would have it laid out in the middle of a frame.
+    onChange: ({ scrollOffset, scrollRect, getTotalSize }) => {
+      if (scrollRect) setAway(getTotalSize() - (scrollOffset ?? 0) - scrollRect.height > NEAR);
+    },
+  });
+  useImperativeHandle(ref, () => ({ follow: () => rows.scrollToEnd() }), [rows]);
+
+  // A conversation that is opened is read from its end.
+  const isThere = messages.length > 0;
+  useLayoutEffect(() => {
+    if (isThere) rows.scrollToEnd();
+  }, [isThere, rows]);
+
+  const last = messages.length - 1;
+  return (
+    <div className="thread">
+      <div
+        className="scroller"
+        ref={scroller}
+        // The browser's own way there is an animation, which ends where heights are not known yet.
+        onKeyDown={(event) => {
+          if (event.target !== scroller.current || !["Home", "End"].includes(event.key)) return;
+          event.preventDefault();
+          if (event.key === "End") rows.scrollToEnd();
+          else rows.scrollToIndex(0, { align: "start" });
+        }}
+        tabIndex={0}
+        role="log"
+        aria-label="Messages"
+        aria-live="off"
+        aria-busy={isLoading}
+      >
+        {isLoading && <p className="loading quiet">Loading the conversation…</p>}
+        <div className="rows" ref={rows.containerRef}>
+          {rows.getVirtualItems().map(({ index, key }) => {
+            const message = messages[index];
+            return (
+              message && (
+                <div key={key} data-index={index} ref={rows.measureElement} className="row">
+                  <MessageRow
+                    chat={chat}
+                    message={message}
+                    isLast={index === last}
+                    isBusy={isBusy && (index === last || message.role === "user")}
+                    actions={actions}
+                  />
+                </div>
+              )
+            );
+          })}
+        </div>
+      </div>
+      {isAway && (
+        <button type="button" className="newest" onClick={() => rows.scrollToEnd()}>
+          ↓ To the newest
+        </button>
+      )}
+    </div>
+  );
+}
