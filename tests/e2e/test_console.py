@@ -130,7 +130,7 @@ async def test_overview_and_runs_show_what_is_true(browser: Browser, server: Ser
 
 
 async def test_a_run_is_replayed_on_its_timeline(browser: Browser, server: Served, client: Client) -> None:
-    run = (await client.start(request(rate=60, tokens=60, fault="stall@20:1.2s"))).id
+    run = (await client.start(request(rate=60, tokens=60, fault="slow-start:300ms+stall@20:1.2s"))).id
     tape = await server.text(run)
     async with looking(browser, server.url, f"/runs/{run}") as visit:
         page = visit.page
