@@ -9,7 +9,13 @@ import { Run } from "./run/run.tsx";
 import { type Route, routeTo, useRoute } from "./route.ts";
 import { Stream } from "./streams/stream.tsx";
 import { Streams } from "./streams/streams.tsx";
+// What is more special comes later.
 import "./console.css";
+import "./parts/table.css";
+import "./parts/panel.css";
+import "./parts/events.css";
+import "./parts/inspector.css";
+import "./overview/overview.css";
 import "./run/run.css";
 
 const SCREENS = [
