@@ -13,10 +13,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
-from browser import DESKTOP, PHONE, Playground, Visit, chromium
+from browser import PHONE, Playground, Visit, chromium
 from playwright.async_api import Browser, CDPSession, Page, expect
 from served import Served
 
+WIDE: Final = (1600, 950)
 STILL_QUALITY: Final = 80
 QUALITY: Final = 50
 Scheme = Literal["light", "dark"]
@@ -40,7 +41,7 @@ class Frame(NamedTuple):
 
 @asynccontextmanager
 async def asked(
-    browser: Browser, server: Served, scheme: Scheme, *, size: tuple[int, int] = DESKTOP
+    browser: Browser, server: Served, scheme: Scheme, *, size: tuple[int, int] = WIDE
 ) -> AsyncIterator[tuple[Page, CDPSession]]:
     """A page on which the answer to a question begins, and a camera."""
     context = await browser.new_context(
@@ -168,7 +169,7 @@ async def main(folder: Path) -> None:
             for scheme in SCHEMES:
                 pictures = {
                     "cut-and-resume": await film(browser, server, scheme),
-                    "playground": await still(browser, server, scheme, size=DESKTOP),
+                    "playground": await still(browser, server, scheme, size=WIDE),
                     "playground-phone": await still(browser, server, scheme, size=PHONE),
                 }
                 for name, image in pictures.items():
