@@ -32,9 +32,12 @@ FORBIDDEN: Final = (
     "iframe",
     "main a[href*=evil]",
     "main script",
-    "main svg",
+    ".chat svg",
+    "main svg[onload]",
+    "main use",
     "main img",
     "main [style*=url]",
+    "main [onclick]",
 )
 
 
@@ -123,7 +126,7 @@ async def test_the_page_forbids_scripts_of_others(browser: Browser) -> None:
         await expect(visit.page.get_by_label("Message", exact=True)).to_be_visible()
         image = "<img src='https://evil.invalid/' onerror='document.title = 1'>"
         refused = await visit.page.evaluate(
-            "(html) => { try { document.body.insertAdjacentHTML('beforeend', html) } catch (error) { return `${error}` } }",
+            "(html) => { try { document.body.insertAdjacentHTML('beforeend', html) } catch (e) { return `${e}` } }",
             image,
         )
         assert "TrustedHTML" in refused
