@@ -156,12 +156,11 @@ async def test_a_run_is_replayed_on_its_timeline(browser: Browser, server: Serve
         assert await text.text_content() == tape
 
         # Dragged to the middle of the stall there is a part of it, and the events say the same.
-        box = await head.bounding_box()
-        assert box is not None
-        stall = box["x"] + box["width"] * 0.45
-        await page.mouse.move(box["x"] + box["width"] * 0.9, box["y"] + 20)
+        stall = await page.locator(".mark[data-kind=stall]").bounding_box()
+        assert stall is not None
+        await page.mouse.move(stall["x"] + stall["width"] + 40, stall["y"] + 20)
         await page.mouse.down()
-        await page.mouse.move(stall, box["y"] + 20, steps=4)
+        await page.mouse.move(stall["x"] + stall["width"] / 2, stall["y"] + 20, steps=4)
         await page.mouse.up()
         await expect(page.locator("[data-part=shown]")).to_contain_text("21 of 63 events")
         part = await text.text_content() or ""

@@ -24,9 +24,9 @@ LIBRARIES = ("pydantic-ai", "langchain")
 class Reader:
     """Watches a run as an `EventSource` would: after a cut it goes on behind the last event that it has."""
 
-    def __init__(self, session: aiohttp.ClientSession, run: str) -> None:
+    def __init__(self, session: aiohttp.ClientSession, path: str) -> None:
         self._session = session
-        self._path = f"/runs/{run}"
+        self.path = path
         self._last = ""
         self.text = ""
         self.thoughts = ""
@@ -37,7 +37,7 @@ class Reader:
     async def read(self) -> None:
         """Reads until the run has ended, or the connection has."""
         decoder = SseDecoder()
-        async with self._session.get(self._path, headers={"Last-Event-ID": self._last} if self._last else {}) as view:
+        async with self._session.get(self.path, headers={"Last-Event-ID": self._last} if self._last else {}) as view:
             async for data in view.content.iter_any():
                 for block in decoder.receive_data(data):
                     if block.data != "[DONE]":
@@ -64,14 +64,61 @@ class Reader:
                 await self._more.wait()
 
 
-@pytest.mark.timeout(180)
+class Application:
+    """The example, with a way to it and a way from it to the model that can be cut."""
+
+    def __init__(self, port: int, upstream: Relay) -> None:
+        self._port = port
+        self._upstream = upstream
+
+    async def try_out(self, library: str) -> Reader:
+        """Cuts off who watches an answer, then stops another one; returns the first."""
+        async with (
+            Relay("127.0.0.1", self._port) as downstream,
+            aiohttp.ClientSession(f"http://127.0.0.1:{downstream.port}") as session,
+        ):
+            whole = await self._ask(session, library)
+            reading = asyncio.create_task(whole.read())
+            await whole.has(20)
+            assert downstream.cut() >= 1
+            with pytest.raises(aiohttp.ClientError):
+                await reading
+            await whole.read()
+            again = Reader(session, whole.path)
+            await again.read()
+            assert (whole.text, whole.reason) == (again.text, "stop")
+            assert whole.text.startswith("You asked: “Why are there tides?”.")
+
+            stopped = await self._ask(session, library)
+            reading = asyncio.create_task(stopped.read())
+            await stopped.has(20)
+            async with session.post(f"{stopped.path}/stop") as answer:
+                assert await answer.json() == {"reason": "stopped"}
+            await reading
+            assert stopped.reason == "stopped"
+            assert len(stopped.text) < len(whole.text)
+            return whole
+
+    async def cut_the_model_off(self, library: str) -> Reader:
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{self._port}") as session:
+            reader = await self._ask(session, library)
+            reading = asyncio.create_task(reader.read())
+            await reader.has(20)
+            assert self._upstream.cut() >= 1
+            await reading
+            return reader
+
+    async def _ask(self, session: aiohttp.ClientSession, library: str) -> Reader:
+        async with session.post(f"/ask/{library}", params={"question": "Why are there tides?"}) as answer:
+            return Reader(session, f"/runs/{(await answer.json())['run']}")
+
+
 async def test_an_iterator_is_recorded_resumed_stopped_and_never_whole_when_it_is_not(tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
-        model = await stack.enter_async_context(
-            running("simulate", "--rate", "100", "--tokens", "150", log=tmp_path / "model.log")
-        )
-        upstream = await stack.enter_async_context(Relay("127.0.0.1", URL(model).port or 0))
-        app = await stack.enter_async_context(
+        enter = stack.enter_async_context
+        model = await enter(running("simulate", "--rate", "50", "--tokens", "120", log=tmp_path / "model.log"))
+        upstream = await enter(Relay("127.0.0.1", URL(model).port or 0))
+        app = await enter(
             program(
                 *(sys.executable, "-m", "uvicorn", "app:app", "--port", "0", "--timeout-graceful-shutdown", "1"),
                 cwd=EXAMPLES / "iterators",
@@ -81,44 +128,12 @@ async def test_an_iterator_is_recorded_resumed_stopped_and_never_whole_when_it_i
                 MODEL="simulated?reasoning=10",
             )
         )
-        port = int((await app.says(r"running on http://[\d.]+:(\d+)"))[1])
-        downstream = await stack.enter_async_context(Relay("127.0.0.1", port))
-        session = await stack.enter_async_context(aiohttp.ClientSession(f"http://127.0.0.1:{downstream.port}"))
-
-        async def ask(library: str) -> Reader:
-            async with session.post(f"/ask/{library}", params={"question": "Why are there tides?"}) as answer:
-                return Reader(session, (await answer.json())["run"])
-
-        # Who watches is cut off, and goes on.
-        readers = [await ask(library) for library in LIBRARIES]
-        reading = [asyncio.create_task(reader.read()) for reader in readers]
-        await asyncio.gather(*(reader.has(20) for reader in readers))
-        assert downstream.cut() >= 2
-        for cut in await asyncio.gather(*reading, return_exceptions=True):
-            assert isinstance(cut, aiohttp.ClientError)
-        await asyncio.gather(*(reader.read() for reader in readers))
-        for reader in readers:
-            again = Reader(session, reader._path.rpartition("/")[2])
-            await again.read()
-            assert (reader.text, reader.reason) == (again.text, "stop")
-            assert reader.text.startswith("You asked: “Why are there tides?”.")
-        assert readers[0].thoughts
-        assert readers[0].text == readers[1].text, "two libraries, the same model"
-
-        # Stopped: the iterator is closed, and with it the connection to the model.
-        readers = [await ask(library) for library in LIBRARIES]
-        reading = [asyncio.create_task(reader.read()) for reader in readers]
-        await asyncio.gather(*(reader.has(20) for reader in readers))
-        for reader in readers:
-            async with session.post(f"{reader._path}/stop") as answer:
-                assert await answer.json() == {"reason": "stopped"}
-        await asyncio.gather(*reading)
-        assert [reader.reason for reader in readers] == ["stopped", "stopped"]
-
-        # The model is cut off: what it said is kept, and nobody takes it for the whole.
-        readers = [await ask(library) for library in LIBRARIES]
-        reading = [asyncio.create_task(reader.read()) for reader in readers]
-        await asyncio.gather(*(reader.has(20) for reader in readers))
-        assert upstream.cut() >= 2
-        await asyncio.gather(*reading)
-        assert [(reader.reason, reader.error) for reader in readers] == [("error", "provider_error")] * 2
+        application = Application(int((await app.says(r"running on http://[\d.]+:(\d+)"))[1]), upstream)
+        agent, chain = await asyncio.gather(*map(application.try_out, LIBRARIES))
+        assert agent.thoughts
+        assert agent.text == chain.text, "two libraries, the same model"
+        # What the model said before it was cut off is kept, and nobody takes it for the whole.
+        for library in LIBRARIES:
+            half = await application.cut_the_model_off(library)
+            assert (half.reason, half.error) == ("error", "provider_error")
+            assert agent.text.startswith(half.text)

@@ -1,4 +1,4 @@
-"""However many names of producers are made up, a stream keeps few. (For Redis: `redis/test_producers.py`.)"""
+"""However many names of producers are made up, a stream keeps few (for Redis: `redis/test_producers.py`)."""
 
 from pathlib import Path
 

@@ -19,7 +19,7 @@ CLIENT: Final = ROOT / "clients" / "typescript" / "dist"
 
 _VITE: Final = ("typescript/bin/tsc", ""), ("vite/bin/vite.js", "build")
 _NEXT: Final = (("next/dist/bin/next", "build"),)
-_GENERATED: Final = {"node_modules", "dist", ".next", "next-env.d.ts", "tsconfig.tsbuildinfo"}
+_NOT_BUILT: Final = {"node_modules", "dist", ".next", "next-env.d.ts", "tsconfig.tsbuildinfo", "README.md"}
 SETTINGS: Final = {"NEXT_TELEMETRY_DISABLED": "1", "NO_COLOR": "1"}
 
 
@@ -51,7 +51,7 @@ def _inputs(folder: Path) -> str:
 
 def _files(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.iterdir()):
-        if path.name in _GENERATED:
+        if path.name in _NOT_BUILT:
             continue
         if path.is_dir():
             yield from _files(path)

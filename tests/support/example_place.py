@@ -26,9 +26,9 @@ origins = {origins}
 default = "steady"
 [models.steady]
 provider = "simulated"
-simulated = {{ rate = 60, tokens = 150 }}
+simulated = {{ rate = 25, tokens = 125 }}
 """
-"""An answer takes two and a half seconds: long enough to do something in the middle of it."""
+"""An answer takes five seconds: long enough to do something in the middle of it, on a busy machine too."""
 
 
 @dataclass

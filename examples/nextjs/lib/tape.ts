@@ -7,10 +7,11 @@ export const tapeUrl = (): string => process.env.TOKENTAPE_URL ?? "http://127.0.
 /** A chat is a channel of the tape, whichever hook shows it. */
 export const channelOf = (chat: string): string => `chats/${chat}`;
 
-/** What has been said in a chat, without an answer that is still being given. */
-export async function said(chat: string): Promise<readonly Message[]> {
+/** What has been said in a chat; an answer that is still being given is left out, and named. */
+export async function said(chat: string): Promise<{ messages: readonly Message[]; running: string | undefined }> {
   const { items } = await tape().channel(channelOf(chat)).messages({ limit: 200 });
-  return items.filter(({ state }) => state !== "running").reverse();
+  const isRunning = ({ state }: Message) => state === "running";
+  return { messages: items.filter((message) => !isRunning(message)).reverse(), running: items.find(isRunning)?.run };
 }
 
 /** Records what the user says. Sent twice, it is recorded once. */

@@ -47,20 +47,26 @@ async def test_a_run_with_three_watchers_is_counted_whole():
         assert seen["runs"] == {"live": 0, "queued": 0}
 
 
+def change(samples: list[dict], name: str) -> list[float]:
+    """What happened between samples, of something that they give per second."""
+    return [after[name] * (after["at"] - before["at"]) for before, after in pairwise(samples)]
+
+
 async def test_a_sample_comes_each_second_and_the_newest_at_once():
     async with running_server() as rig:
         run = await rig.start("one ")
         async with rig.stream(f"/v1/runs/{run}/events") as watching, rig.stream("/v1/admin/metrics/live") as live:
             await watching.next()
             first = json.loads((await live.next()).data)
-            rig.provider.say(*TOKENS)
-            seen = [json.loads((await live.next()).data) for _ in range(3)]
-            while not seen[-1]["delivery"]["count"]:
-                seen.append(json.loads((await live.next()).data))
-            for before, after in pairwise(seen):
-                assert 0.8 < after["at"] - before["at"] < 3
+            seen = [json.loads((await live.next()).data)]
             assert first["at"] <= seen[0]["at"]
-            assert sum(sample["tokens"] for sample in seen) == pytest.approx(201, rel=0.25)
+            rig.provider.say(*TOKENS)
+            while len(seen) < 3 or sum(change(seen, "tokens")) < 199:
+                seen.append(json.loads((await live.next()).data))
+            assert sum(change(seen, "tokens")) == pytest.approx(200, abs=1)
+            assert sum(change(seen, "delivered")) == pytest.approx(200, abs=1)
+            # A second each; one that is late on a busy machine is followed by the next one in its time.
+            assert 0.5 * (len(seen) - 1) < seen[-1]["at"] - seen[0]["at"] < 3 * (len(seen) - 1)
             newest = seen[-1]
             assert (newest["watchers"], newest["runs"]) == (1, 1)
             assert newest["connections"] >= 3

@@ -21,6 +21,7 @@ from tokentape.core.errors import (
     StreamClosed,
     StreamNotFound,
 )
+from tokentape.core.producer import MAX_PRODUCERS
 from tokentape.stores.base import Append, Appended, Fence, Member, Producer, Retention, StreamConfig
 from tokentape.stores.redis import RedisStore
 from tokentape.stores.redis.calls import Rare
@@ -106,6 +107,10 @@ async def producers(store: RedisStore, clock: ManualClock, client: Redis) -> Non
     assert isinstance(await refused(store, "p", b"x", producer=Producer("p", 0, 0)), StaleProducer)
     assert (await put(store, "p", b"0", producer=Producer("p", 1, 0))).duplicate
     assert (await put(store, "p", b"1", producer=Producer("p", 1, 1))).last == 2
+    # So many others that it is forgotten.
+    others = [Producer(f"o{number}", 0, 0) for number in range(2 * MAX_PRODUCERS)]
+    await store.append([Append(stream="p", producer=other) for other in others])
+    assert isinstance(await refused(store, "p", b"2", producer=Producer("p", 1, 2)), SequenceConflict)
 
 
 async def keys(store: RedisStore, clock: ManualClock, client: Redis) -> None:

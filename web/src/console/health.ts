@@ -31,7 +31,7 @@ export function createHealth(now: () => number = Date.now): HealthStore {
       else if (error.code === "unauthorized" || error.code === "forbidden") set({ state: "key", error });
       else if (isGone(error)) set({ state: "gone", since: last.since ?? now(), error });
       // Any other refusal is about what was asked for: the server is there.
-      else if (last.state !== "well") set({ state: "well" });
+      else if (last.state === "unknown" || last.state === "gone") set({ state: "well" });
     },
     retry: () => set({ state: "unknown" }),
   };

@@ -8,7 +8,7 @@ seconds: some 200 µs once a second.
 from __future__ import annotations
 
 import asyncio
-import resource
+import os
 import sys
 import time
 from collections import deque
@@ -19,6 +19,9 @@ import msgspec
 
 from tokentape.core.metrics import Percentiles, Window
 from tokentape.server.services import Services
+
+if sys.platform != "win32":
+    import resource
 
 INTERVAL: Final = 1.0
 KEPT: Final = 600
@@ -140,10 +143,9 @@ class Sampler:
 
     def _totals(self) -> _Totals:
         hub, runs = self._services.hub.metrics, self._services.runs.metrics
-        used = resource.getrusage(resource.RUSAGE_SELF)
         return _Totals(
             at=time.time(),
-            cpu=used.ru_utime + used.ru_stime,
+            cpu=time.process_time(),
             tokens=runs.tokens,
             events=hub.events,
             delivered=hub.delivered,
@@ -188,11 +190,13 @@ class _Memory:
 
     def __init__(self) -> None:
         self._pages = Path("/proc/self/statm")
-        self._page = resource.getpagesize()
+        self._page = os.sysconf("SC_PAGE_SIZE") if sys.platform != "win32" else 0
 
     def resident(self) -> int:
         try:
             return int(self._pages.read_bytes().split()[1]) * self._page
         except (OSError, IndexError, ValueError):
+            if sys.platform == "win32":
+                return 0
             most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             return most if sys.platform == "darwin" else most * 1024

@@ -1,5 +1,6 @@
 import { useEffect, useId, useMemo, useRef, useState } from "react";
 import type { Sample } from "../api.ts";
+import { hour } from "../format.ts";
 import { columns, inWords } from "../samples.ts";
 import type { ChartSpec } from "./charts.ts";
 import type { Plot } from "./plot.ts";
@@ -43,20 +44,22 @@ export function Chart({ spec, samples, span }: { spec: ChartSpec; samples: reado
     };
   }, [spec]);
 
-  const [, ...lines] = data;
+  const [times, ...lines] = data;
+  const pointed = place === null ? undefined : times[place];
   const words = spec.lines.map(({ label }, line) => inWords(label, lines[line]!, spec.say)).join("; ");
   return (
     <figure className="chart card" aria-labelledby={id}>
       <figcaption>
-        <span id={id} className="name" title={spec.about}>
-          {spec.name}
+        <span className="name" title={spec.about}>
+          <span id={id}>{spec.name}</span>
+          {pointed !== undefined && <span className="quiet number">{hour(pointed * 1000)}</span>}
         </span>
         <span className="legend" aria-hidden="true">
           {spec.lines.map(({ label, hue }, line) => (
             <span key={label} data-hue={hue} data-line={label}>
               <i />
               <span className="quiet">{label}</span>
-              <b className="number">{spec.say((place === null ? lines[line]!.at(-1) : lines[line]![place]) ?? null)}</b>
+              <b className="number">{spec.say((pointed === undefined ? lines[line]!.at(-1) : lines[line]![place!]) ?? null)}</b>
             </span>
           ))}
         </span>

@@ -55,7 +55,7 @@ export const CHARTS: readonly ChartSpec[] = [
   },
   {
     name: "Inter-token delay",
-    about: "Between two tokens of one run",
+    about: "Between two reads of one run that brought tokens",
     lines: percentiles("inter_token"),
     say: millis,
     least: 10,
@@ -81,7 +81,7 @@ export const CHARTS: readonly ChartSpec[] = [
   },
   {
     name: "Resumes and reconnects",
-    about: "Views that went on from a cursor, and clients that came back, per second",
+    about: "Watches that began, and of these those at a position that the client held, per second",
     lines: [
       { label: "resumes", hue: "late", reading: (sample) => sample.resumes },
       { label: "reconnects", hue: "warn", reading: (sample) => sample.reconnects },

@@ -41,7 +41,7 @@ function Off({ detail }: { detail: string | undefined }) {
         The console reads it. It is on by itself where a server listens on this machine alone; elsewhere whoever may use it
         sees all runs, and may stop them, so it has to be turned on.
       </p>
-      <pre className="snippet">{'[admin]\nenabled = "on"      # in tokentape.toml, or TOKENTAPE_ADMIN_ENABLED=on'}</pre>
+      <pre className="snippet">{'[admin]\nenabled = "on"   # or TOKENTAPE_ADMIN_ENABLED=on'}</pre>
       {detail && <p className="quiet">The server says: {detail}</p>}
       <button type="button" onClick={health.retry}>
         Look again
@@ -54,7 +54,9 @@ function Key({ detail }: { detail: string | undefined }) {
   return (
     <section className="empty card" role="alert">
       <h1>This server wants a key</h1>
-      <p>One of its API keys (`auth.api_keys`). It is kept until this tab is closed.</p>
+      <p>
+        One of its API keys (<code>auth.api_keys</code>). It is kept until this tab is closed.
+      </p>
       {detail && <p className="quiet">The server says: {detail}</p>}
       <button type="button" className="primary" onClick={health.retry}>
         Enter a key

@@ -43,7 +43,7 @@ const COLUMNS: readonly Column<StreamRow>[] = [
   { key: "watchers", label: "Watchers", width: "92px", number: true, value: ({ watchers }) => watchers, cell: ({ watchers }) => count(watchers) },
   { key: "lag", label: "Worst lag", width: "94px", number: true, value: ({ lag }) => lag, cell: ({ lag }) => <span data-hue={lag > 0 ? "warn" : undefined}>{count(lag)}</span> },
   { key: "present", label: "Present", width: "84px", number: true, value: ({ present }) => present, cell: ({ present }) => count(present) },
-  { key: "ring", label: "In memory", width: "98px", number: true, value: ({ ring_bytes }) => ring_bytes, cell: ({ ring_bytes }) => bytes(ring_bytes) },
+  { key: "ring", label: "In memory", width: "98px", number: true, card: "none", value: ({ ring_bytes }) => ring_bytes, cell: ({ ring_bytes }) => bytes(ring_bytes) },
   { key: "idle", label: "Idle", width: "98px", number: true, value: ({ idle }) => idle, cell: ({ idle }) => duration(idle === null ? null : Math.floor(idle)) },
 ];
 const SORTABLE = COLUMNS.filter(({ value }) => value).map((column) => column.key);
@@ -86,7 +86,6 @@ export function Streams({ query }: { query: Route["query"] }) {
         rowKey={key}
         order={order}
         onOrder={({ key: name, number = false }) => setQuery({ sort: orderText(turned(order, name, number)) })}
-        heights={{ row: 40, card: 148 }}
         empty={
           !shown ? (
             <p className="quiet">Loading…</p>

@@ -10,12 +10,22 @@ interface Props {
   url: string;
   channel: string;
   past: UIMessage[];
+  running: string | undefined;
 }
 
-export function Chat({ id, url, channel, past }: Props) {
-  // On the channel the answer is part of the conversation that the server keeps.
-  const [transport] = useState(() => new DefaultChatTransport({ api: `${url}/api/chat`, body: { tokentape: { channel } } }));
-  const { messages, status, error, sendMessage } = useChat({ id, messages: past, transport, resume: true });
+export function Chat({ id, url, channel, past, running }: Props) {
+  const [transport] = useState(
+    () =>
+      new DefaultChatTransport({
+        api: `${url}/api/chat`,
+        // On the channel the answer is part of the conversation that the server keeps.
+        body: { tokentape: { channel } },
+        // The very run that `past` leaves out: it is played from its start, also when it ends before this page asks.
+        prepareReconnectToStreamRequest: () => ({ api: `${url}/v1/runs/${running}/events?format=ai-sdk` }),
+      }),
+  );
+  const resume = running !== undefined;
+  const { messages, status, error, sendMessage } = useChat({ id, messages: past, transport, resume });
 
   const ask = async (text: string) => {
     const message = { id: generateId(), role: "user" as const, parts: [{ type: "text" as const, text }] };

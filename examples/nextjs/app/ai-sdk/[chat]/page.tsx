@@ -6,12 +6,13 @@ import { Chat } from "./chat";
 export default async function Page({ params }: PageProps<"/ai-sdk/[chat]">) {
   await connection();
   const { chat } = await params;
-  const past = (await said(chat)).map(
+  const { messages, running } = await said(chat);
+  const past = messages.map(
     ({ id, first, role, content }): UIMessage => ({
       id: id ?? `${first}`,
       role: role as UIMessage["role"],
       parts: [{ type: "text", text: String(content) }],
     }),
   );
-  return <Chat id={chat} url={tapeUrl()} channel={channelOf(chat)} past={past} />;
+  return <Chat id={chat} url={tapeUrl()} channel={channelOf(chat)} past={past} running={running} />;
 }
