@@ -1,8 +1,9 @@
 """What a stream costs the playground: scripting per frame in a real Chromium, and what is rendered anew for a token.
 
-    python benchmarks/web.py [--rate TOKENS] [--messages N] [--seconds N] [--tokens N] [--json]
+    python benchmarks/web.py [--rate TOKENS] [--messages N] [--seconds N] [--tokens N] [--watchers] [--json]
 
-A conversation of so many messages is made, the page is opened on it, and one answer streams at so many tokens a second.
+A conversation of so many messages is made, the page is opened on it, and one answer streams at so many tokens a second:
+into the chat alone, or with --watchers into the two panes beside it as well.
 Chromium's own trace says how long scripts ran between one frame and the next: event handlers, timers, frame callbacks,
 observers, microtasks and garbage collection, on the page's main thread, in time of its processor; layout and painting
 are told apart. Changes of elements are counted by an observer in a script of ours, outside the message that is live.
@@ -55,7 +56,9 @@ WATCH: Final = """
       const row = (target.nodeType === 1 ? target : target.parentElement)?.closest(".message");
       if (row) touched[row === last ? "live" : "other"] += 1;
     }
-  }).observe(document.querySelector(".rows"), { subtree: true, childList: true, characterData: true, attributes: true });
+  }).observe(document.querySelector(".rows"), {
+    subtree: true, childList: true, characterData: true, attributes: true,
+  });
 """
 
 
@@ -109,7 +112,14 @@ def spent(events: Sequence[dict[str, Any]], starts: Sequence[float]) -> tuple[li
 
 
 async def prepare(client: Client, channel: str, messages: int) -> None:
-    text = "Turn {n}\n\nSome **words** and `code`:\n\n- one\n- two\n\n```python\nprint({n})\n```\n\n| a | b |\n|---|---|\n| {n} | 2 |"
+    lines = (
+        "Turn {n}",
+        "Some **words** and `code`:",
+        "- one\n- two",
+        "```python\nprint({n})\n```",
+        "| a | b |\n|---|---|\n| {n} | 2 |",
+    )
+    text = "\n\n".join(lines)
     roles = ("user", "assistant")
     events = [
         Publish(type="message", data={"role": roles[n % 2], "content": text.format(n=n)}) for n in range(messages)
@@ -121,6 +131,7 @@ async def measure(page: Page, url: str, options: argparse.Namespace) -> dict[str
     channel = "chats/bench"
     async with Client(url) as client:
         await prepare(client, channel, options.messages)
+        await page.add_init_script(f"localStorage.setItem('tokentape.watchers', '{json.dumps(options.watchers)}')")
         await page.goto(f"{url}/#chat={channel}")
         await page.locator(".row").last.get_by_text(f"Turn {options.messages - 1}").first.wait_for()
         simulated = {"rate": options.rate, "tokens": options.tokens}
@@ -189,6 +200,7 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=300)
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--tokens", type=int, default=100_000)
+    parser.add_argument("--watchers", action="store_true", help="show the panes beside the chat")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     found = asyncio.run(run(options))
@@ -196,7 +208,8 @@ def main() -> None:
     if options.json:
         print(json.dumps({**vars(options), **found, "scripting": scripting._asdict(), "drawing": drawing._asdict()}))
         return
-    print(f"{options.rate:g} tokens/s into a conversation of {options.messages} messages, for {options.seconds:g} s")
+    where = ", with watchers beside it" if options.watchers else ""
+    print(f"{options.rate:g} tokens/s for {options.seconds:g} s into a conversation of {options.messages}{where}")
     print(f"frames       {found['frames']} ({found['frames_per_second']:.0f} a second)")
     print(f"scripting    {scripting.told()}")
     print(f"drawing      {drawing.told()}")

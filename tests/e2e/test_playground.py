@@ -15,6 +15,17 @@ from tokentape.hub.channels import Publish
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
+TOUCHED: Final = """() => new Promise((done) => {
+  const touched = { live: 0, other: 0 };
+  const last = [...document.querySelectorAll(".message")].at(-1);
+  new MutationObserver((changes) => {
+    for (const { target } of changes) {
+      const message = (target.nodeType === 1 ? target : target.parentElement)?.closest(".message");
+      if (message) touched[message === last ? "live" : "other"] += 1;
+    }
+    if (touched.live > 30) done(touched);
+  }).observe(document.querySelector(".rows"), { subtree: true, childList: true, characterData: true });
+})"""
 KEYS: Final = b'[auth]\napi_keys = ["the-right-key"]\n'
 
 
@@ -100,15 +111,20 @@ async def test_a_second_tab_joins_and_stops(playground: Playground, server: Serv
 
 
 async def test_a_message_interrupts(playground: Playground, server: Served) -> None:
-    await playground.simulate(rate=60, tokens=5000)
+    await playground.simulate(rate=0, tokens=60)
     await playground.say("The first")
+    await playground.ended()
+    await playground.simulate(rate=60, tokens=5000)
+    await playground.say("The second")
     await playground.some()
+    # What is finished is left alone, while the live message changes.
+    assert (await playground.page.evaluate(TOUCHED))["other"] == 0
     await playground.simulate(rate=0, tokens=30)
-    await playground.field.fill("The second")
+    await playground.field.fill("The third")
     await playground.page.get_by_role("button", name="Interrupt").click()
     await playground.ended()
-    await expect(playground.answers).to_have_count(2)
-    await expect(playground.answers.first).to_have_attribute("data-state", "stopped")
+    await expect(playground.answers).to_have_count(3)
+    await expect(playground.answers.nth(1)).to_have_attribute("data-state", "stopped")
 
 
 async def test_offline_for_five_seconds(browser: Browser, server: Served) -> None:

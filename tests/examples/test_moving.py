@@ -23,6 +23,13 @@ from tokentape.tape import Tape
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
+SLOW = b"""
+[models]
+default = "slow"
+[models.slow]
+provider = "simulated"
+simulated = { rate = 25, tokens = 125 }
+"""
 LONG_ENOUGH = "answer.textContent.length > 20"
 WHOLE = r"^You asked 'Why are there tides\?'\. The moon .* around\. +$"
 
@@ -82,8 +89,7 @@ async def test_from_use_chat(browser: Browser, tmp_path: Path) -> None:
     assert PACKAGES.exists(), "The packages of the examples are not installed: run make node-packages (make test does)."
     unfold("from-usechat.md", tmp_path)
     pages = await asyncio.to_thread(bundled, tmp_path)
-    toml = b'[models.m]\nprovider = "simulated"\nsimulated = { rate = 50, tokens = 250 }\n[models]\ndefault = "m"\n'
-    config = load_config(b'[models]\ndefault = "m"\n' + toml.partition(b"[models]\n")[0], {}, {})
+    config = load_config(SLOW, {}, {})
     async with AsyncExitStack() as stack:
         tape = await stack.enter_async_context(Tape("memory://", config=config))
         routes = [

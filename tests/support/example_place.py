@@ -26,7 +26,7 @@ origins = {origins}
 default = "steady"
 [models.steady]
 provider = "simulated"
-simulated = {{ rate = 50, tokens = 250 }}
+simulated = {{ rate = 25, tokens = 125 }}
 """
 """An answer takes five seconds: long enough to do something in the middle of it, on a busy machine too."""
 

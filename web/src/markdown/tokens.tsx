@@ -54,9 +54,9 @@ function element(token: MarkedToken, depth: number, goesOn?: boolean): ReactNode
     case "escape":
       return token.text;
     case "link":
-      return <Link href={token.href}>{inside(token.tokens)}</Link>;
+      return <Link href={unescaped(token.href)}>{inside(token.tokens)}</Link>;
     case "image":
-      return <Picture href={token.href} alt={token.text} />;
+      return <Picture href={unescaped(token.href)} alt={unescaped(token.text)} />;
     case "html":
       return token.block ? <p className="markup">{token.raw.trimEnd()}</p> : token.raw;
     case "checkbox":

@@ -7,6 +7,7 @@ import { newChat, openChat } from "./address.ts";
 import { ChatsMenu } from "./chats-menu.tsx";
 import { textOf } from "./content.ts";
 import { recent } from "./recent.ts";
+import { watchersShown } from "./view.ts";
 
 interface ChatBarProps {
   chat: string;
@@ -20,6 +21,7 @@ interface ChatBarProps {
 
 export const ChatBar = memo(function ChatBar({ chat, first, isEmpty, isBusy, onClear, onMap }: ChatBarProps) {
   const known = useSyncExternalStore(recent.subscribe, recent.get);
+  const areWatchersShown = useSyncExternalStore(watchersShown.subscribe, watchersShown.get);
   const title = known.find((entry) => entry.chat === chat)?.title ?? (first ? textOf(first.content).slice(0, 80) : "New chat");
   return (
     <header className="chat-bar">
@@ -40,6 +42,15 @@ export const ChatBar = memo(function ChatBar({ chat, first, isEmpty, isBusy, onC
           </button>
         </>
       )}
+      <button
+        type="button"
+        className="quiet not-narrow"
+        aria-pressed={areWatchersShown}
+        title="Show who watches these answers"
+        onClick={() => watchersShown.set(!areWatchersShown)}
+      >
+        Watchers
+      </button>
       <button type="button" className="quiet icon" aria-label="Keyboard map" title="Keyboard map (?)" onClick={onMap}>
         ?
       </button>
