@@ -189,6 +189,12 @@ async def test_a_run_is_replayed_on_its_timeline(browser: Browser, server: Serve
             frame = await inspector.locator("[data-part=frame]").text_content()
             assert frame
             assert frame in sent
+        # The address leads to it.
+        last = f"{cursor.split('-')[0]}-63"
+        await page.goto(f"{server.url}console#/runs/{run}?event={last}")
+        await expect(page.locator(f".event[data-cursor='{last}'][aria-selected=true]")).to_be_in_viewport()
+        await page.go_back()
+        await expect(inspector.locator(f"[data-cursor='{cursor}']")).to_be_visible()
         await button(inspector, "Event after").click()
         await expect(inspector.locator(f"[data-cursor='{cursor}']")).to_have_count(0)
         await page.keyboard.press("Escape")

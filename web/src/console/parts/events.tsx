@@ -1,7 +1,7 @@
 /** Events as they are on a tape, one line each; only those in sight are there. */
 
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { useEffect, useRef, useState, type ReactNode } from "react";
+import { useEffect, useMemo, useRef, useState, type ReactNode } from "react";
 import { clock, count, hour } from "../format.ts";
 import { offsetOf } from "../run/tape.ts";
 
@@ -33,12 +33,23 @@ const HEIGHT = 28;
 
 export function Events({ events, played = events.length, moving, begin, selected, onSelect, empty = "No event yet.", actions, title = "Events" }: EventsProps) {
   const box = useRef<HTMLDivElement>(null);
-  const [follow, setFollow] = useState(true);
+  // Who looks at one event does not want the list to run away.
+  const [follow, setFollow] = useState(selected === undefined);
+  const chosen = useMemo(() => (selected === undefined ? -1 : events.findIndex(({ cursor }) => cursor === selected)), [events, events.length, selected]);
   const virtual = useVirtualizer({ count: events.length, getScrollElement: () => box.current, estimateSize: () => HEIGHT, overscan: 12 });
 
   useEffect(() => {
     if (moving && follow && played > 0) virtual.scrollToIndex(played - 1, { align: "auto" });
   }, [virtual, moving, follow, played]);
+
+  useEffect(() => {
+    if (chosen >= 0) virtual.scrollToIndex(chosen, { align: "auto" });
+  }, [virtual, chosen]);
+
+  function select(cursor: string): void {
+    setFollow(false);
+    onSelect(cursor);
+  }
 
   return (
     <section className="panel card" aria-labelledby="events-title">
@@ -65,10 +76,8 @@ export function Events({ events, played = events.length, moving, begin, selected
           const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
           if (!by) return;
           event.preventDefault();
-          const place = events.findIndex(({ cursor }) => cursor !== undefined && cursor === selected);
-          const next = events[place < 0 ? virtual.range?.startIndex ?? 0 : place + by];
-          if (next?.cursor) onSelect(next.cursor);
-          if (place >= 0) virtual.scrollToIndex(Math.max(0, place + by));
+          const next = events[chosen < 0 ? (virtual.range?.startIndex ?? 0) : chosen + by];
+          if (next?.cursor) select(next.cursor);
         }}
       >
         {events.length === 0 && <p className="quiet nothing">{empty}</p>}
@@ -88,7 +97,7 @@ export function Events({ events, played = events.length, moving, begin, selected
                 data-cursor={cursor}
                 data-played={index < played}
                 style={{ height: HEIGHT, transform: `translateY(${start}px)` }}
-                onClick={() => cursor && onSelect(cursor)}
+                onClick={() => cursor && select(cursor)}
               >
                 <span className="number quiet end">{cursor ? offsetOf(event) : "–"}</span>
                 <span className="number quiet end">{begin === undefined ? (event.at ? hour(event.at) : "") : clock((event.at ?? begin) - begin)}</span>
