@@ -6,6 +6,7 @@
  */
 
 import type { Client } from "../client.ts";
+import { parseCursor } from "../cursor.ts";
 import type { TokentapeError } from "../errors.ts";
 import { randomId } from "../http.ts";
 import type { RunRequest } from "../run.ts";
@@ -55,23 +56,51 @@ export function createChat(client: Client, name: string, ask: () => Ask): Chat {
   let asked = { text: "", key: "" };
   let watch: Pick<Watch, "close" | "position"> | undefined;
   let watchers = 0;
+  let isWatching = false;
+  const arrivals = createListeners();
 
   const listeners = createListeners(
     () => {
       if (watchers++ > 0) return;
+      isWatching = true;
       watch = client.watch(name, {
         from: watch?.position ?? "snapshot",
         onEvent(event) {
           transcript.apply(event);
           show({ messages: transcript.messages() });
+          arrivals.tell();
         },
-        onEnd: (error) => show({ error }),
+        onEnd(error) {
+          show({ error });
+          leave();
+        },
       });
     },
     () => {
-      if (--watchers === 0) watch!.close();
+      if (--watchers > 0) return;
+      watch!.close();
+      leave();
     },
   );
+
+  function leave(): void {
+    isWatching = false;
+    arrivals.tell();
+  }
+
+  // What was said before something is known when that itself has come, also where the past was still on its way.
+  async function arrival(cursor: string): Promise<void> {
+    const { offset } = parseCursor(cursor)!;
+    // `position` is the word `snapshot` until something has come.
+    while (isWatching && (parseCursor(watch!.position)?.offset ?? 0) < offset) {
+      await new Promise<void>((resolve) => {
+        const forget = arrivals.add(() => {
+          forget();
+          resolve();
+        });
+      });
+    }
+  }
 
   function show(change: Partial<ChatState>): void {
     const next = { ...state, ...change };
@@ -116,9 +145,11 @@ export function createChat(client: Client, name: string, ask: () => Ask): Chat {
   }
 
   // With an id of its own, so that it is recorded once.
-  async function say(id: string, content: unknown, before: readonly Message[], replaces?: string): Promise<void> {
-    await channel.emit("message", { role: "user", content }, { id });
-    await start([...before.filter((message) => message.id !== id), { id, role: "user", content }], replaces);
+  async function say(id: string, content: unknown, before?: readonly Message[]): Promise<void> {
+    const cursor = await channel.emit("message", { role: "user", content }, { id });
+    if (!before) await arrival(cursor!);
+    const said = (before ?? state.messages).filter((message) => message.id !== id);
+    await start([...said, { id, role: "user", content }], before ? undefined : running()?.run);
   }
 
   // What there was before it stays. Nothing stays when it is the first one; of that the beginning may be forgotten.
@@ -139,7 +170,7 @@ export function createChat(client: Client, name: string, ask: () => Ask): Chat {
     subscribe: listeners.add,
     send(content) {
       const id = randomId();
-      return act(() => say(id, content, state.messages, running()?.run));
+      return act(() => say(id, content));
     },
     stop: () => act(stop),
     retry() {

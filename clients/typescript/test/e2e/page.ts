@@ -17,7 +17,7 @@ Object.assign(globalThis, {
   cancelAnimationFrame: clearTimeout,
 });
 
-export const { createElement: h, memo, StrictMode, Profiler } = await import("react");
+export const { createElement: h, memo, StrictMode, Profiler, useEffect } = await import("react");
 export const { createRoot } = await import("react-dom/client");
 export const { renderToString } = await import("react-dom/server");
 

@@ -1,7 +1,7 @@
 /** The hooks on a page, against a real server. */
 
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { framesShown, h, memo, renderToString, show, StrictMode } from "./page.ts";
+import { framesShown, h, memo, renderToString, show, StrictMode, useEffect } from "./page.ts";
 import { type Client, createClient, type Message, type Run } from "../../src/index.ts";
 import { TokentapeProvider, useChannel, useChat, useConnection, usePresence, useRun } from "../../src/react/index.ts";
 import { startServer, type TokentapeServer, until } from "./server.ts";
@@ -73,6 +73,31 @@ test("a conversation is the same in each tab, and after a reload", async () => {
   await until(() => one.client.status.get().state === "idle");
   const again = await tab(name);
   await until(() => again.text() === two.text());
+});
+
+test("what is sent before the past has come is asked for with the past", async () => {
+  const name = room();
+  const one = await tab(name);
+  await one.chat().send("Hello");
+  await until(() => one.chat().messages.at(-1)?.state === "stop");
+  const asked: string[][] = [];
+  const states: string[] = [];
+  let sent: Promise<void> | undefined;
+  page(clientOf(), () => {
+    const chat = useChat(name, (messages) => {
+      asked.push(messages.map(({ role }) => role));
+      return { messages, simulated: { tokens: 6, rate: 0 } };
+    });
+    useEffect(() => {
+      states.push(chat.status);
+      sent ??= chat.send("And?");
+    }, []);
+    return null;
+  });
+  await until(() => sent !== undefined);
+  await sent;
+  expect(states[0]).toBe("loading");
+  expect(asked).toEqual([["user", "assistant", "user"]]);
 });
 
 test("stop, send in mid-answer, regenerate, edit, clear: on both tabs", async () => {
@@ -158,7 +183,7 @@ test("while an answer streams only it is painted, at most once per frame", async
 test("a run, shared by two components, through one connection", async () => {
   const client = clientOf();
   const { id } = await client.call<{ id: string }>("POST", "v1/runs", {
-    body: { messages: [{ role: "user", content: "Hello" }], simulated: { tokens: 20, rate: 100 } },
+    body: { messages: [{ role: "user", content: "Hello" }], simulated: { tokens: 10_000, rate: 100 } },
   });
   const runs = new Set<Run>();
   function Text(): string {
@@ -171,7 +196,8 @@ test("a run, shared by two components, through one connection", async () => {
     return `${state} ${transport}`;
   }
   const shown = page(client, () => [h(Text, { key: 1 }), h(Text, { key: 2 }), h(State, { key: 3 })]);
-  await until(() => shown.text().includes("open ws"));
+  await until(() => /^\[running .+\]open ws$/.test(shown.text()));
+  await client.attach(id).stop();
   await until(() => /^\[done (.+)\]\[done \1\]idle ws$/.test(shown.text()));
   expect(runs.size).toBe(1);
 });
