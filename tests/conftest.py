@@ -1,9 +1,14 @@
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Final
 
 import pytest
+import pytest_asyncio
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser
 
 # How long an example takes says nothing on a machine that others use too.
 settings.register_profile("tokentape", deadline=None)
@@ -20,3 +25,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """After pytest-randomly has shuffled them; within a folder its order stays."""
     place = {folder: number for number, folder in enumerate(LONG_FIRST)}
     items.sort(key=lambda item: place.get(item.path.parent.name, len(place)))
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """One for all tests of a worker: starting it is what takes time."""
+    # Imported here: most workers' tests do without, and it takes half a second.
+    from browser import chromium, find_chromium  # noqa: PLC0415
+
+    if find_chromium() is None:
+        pytest.fail("there is no Chromium: set $CHROMIUM, or put `chromium` on the path; `make test` does")
+    async with chromium() as running:
+        yield running

@@ -5,19 +5,11 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from browser import Playground, Visit, chromium, find_chromium, visiting
+from browser import Playground, Visit, visiting
 from playwright.async_api import Browser
 from served import Served
 
-# One browser and one server for all of these tests: starting them is what takes time here.
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def browser() -> AsyncIterator[Browser]:
-    if find_chromium() is None:
-        pytest.fail("there is no Chromium: set $CHROMIUM, or put `chromium` on the path; `make test` does")
-    async with chromium() as running:
-        yield running
+# One server for all of these tests: starting it is what takes time here.
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -130,7 +130,7 @@ async def test_overview_and_runs_show_what_is_true(browser: Browser, server: Ser
 
 
 async def test_a_run_is_replayed_on_its_timeline(browser: Browser, server: Served, client: Client) -> None:
-    run = (await client.start(request(rate=60, tokens=60, fault="stall@20:1.2s"))).id
+    run = (await client.start(request(rate=60, tokens=60, fault="slow-start:300ms+stall@20:1.2s"))).id
     tape = await server.text(run)
     async with looking(browser, server.url, f"/runs/{run}") as visit:
         page = visit.page
@@ -266,10 +266,14 @@ async def test_a_channel_shows_its_past_and_who_is_there(browser: Browser, serve
             await button(page, "Newer").click()
             await expect(events.first).to_contain_text("line 22")
 
+            await client.publish("rooms/a", Publish("message", {"role": "user", "content": HOSTILE}))
+            await button(page, "Messages").click()
+            await expect(page.get_by_role("list", name="Messages").locator(".content")).to_have_text([HOSTILE])
+
             await page.get_by_role("navigation", name="Screens").get_by_role("link", name="Streams").click()
             row = page.locator("[data-key='rooms/a']")
             await expect(row.locator("[data-cell=kind]")).to_have_text("channel")
-            await expect(row.locator("[data-cell=events]")).to_have_text("122")
+            await expect(row.locator("[data-cell=events]")).to_have_text("123")
             await row.get_by_role("link").click()
             await expect(page).to_have_title("rooms/a · Console · tokentape")
             await expect(page.locator("main :is(img, script, iframe)")).to_have_count(0)

@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import Final
 
 import pytest
-from browser import PHONE, Visit, visiting
+from browser import PHONE, Playground, Visit, visiting
 from playwright.async_api import Browser, Locator, Page, expect
 from served import Served
 
@@ -23,10 +23,10 @@ MERGED: Final = re.compile(r"^([\d,]+) as ([\d,]+)$")
 
 async def start(visit: Visit, *, rate: float, tokens: int) -> str:
     """Asks the simulated model for an answer, and returns the run's id."""
-    await visit.page.goto(f"{visit.origin}?rate={rate}&tokens={tokens}")
-    async with visit.page.expect_response(lambda answer: answer.request.method == "POST") as answered:
-        await visit.page.get_by_role("button", name="Start").click()
-    return str((await (await answered.value).json())["id"])
+    playground = Playground(visit)
+    await playground.simulate(rate=rate, tokens=tokens)
+    await playground.say()
+    return await playground.last.get_attribute("data-answer") or ""
 
 
 class Watching:
@@ -130,12 +130,12 @@ async def test_what_is_lost_behind_the_clients_back_is_noticed(visit: Visit, wat
     await start(visit, rate=60, tokens=240)
     await watching.is_going_on()
     await watching.says("so-far")
-    await watching.button("Lose one event of SSE").click()
+    await watching.button("Lose 1 event of SSE").click()
     await watching.says("differs")
     await expect(watching.sentence).to_have_text(re.compile(r"^SSE differs from event \d+ on: 1 lost, 0 repeated\.$"))
     await expect(watching.part("SSE", "tally")).to_have_text("1 lost, 0 repeated")
     await expect(watching.part("WebSocket", "tally")).to_have_text("0 lost, 0 repeated")
-    await watching.button("Lose one event of WebSocket").click()
+    await watching.button("Lose 1 event of WebSocket").click()
     await expect(watching.part("WebSocket", "tally")).to_have_text("1 lost, 0 repeated")
     await expect(watching.sentence).to_have_text(re.compile(r"^SSE differs from event \d+ on: 2 lost, 0 repeated\.$"))
     for name in ("SSE", "WebSocket"):

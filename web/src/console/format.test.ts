@@ -6,7 +6,7 @@ test.each([
   [short(999), "999"], [short(9999), "9,999"], [short(12_345), "12.3k"], [short(1_234_567), "1.23M"], [short(0), "0"],
   [bytes(0), "0 B"], [bytes(1536), "1.5 KiB"], [bytes(123 * 1_048_576), "123 MiB"],
   [millis(0.24), "0.2 ms"], [millis(45.6), "46 ms"], [millis(2001), "2.00 s"], [millis(12_345), "12.3 s"],
-  [duration(4.25), "4.3 s"], [duration(187), "3 m 07 s"], [duration(7500), "2 h 05 m"], [duration(529_200), "6 d 03 h"], [duration(null), "–"],
+  [duration(4.25), "4.3 s"], [duration(4), "4 s"], [duration(187), "3 m 07 s"], [duration(7500), "2 h 05 m"], [duration(529_200), "6 d 03 h"], [duration(null), "–"],
   [clock(0), "0:00.000"], [clock(83_250), "1:23.250"], [clock(59_999.9), "0:59.999"],
 ])("%s", (said, expected) => {
   expect(said).toBe(expected);

@@ -43,7 +43,7 @@ export function millis(value: number | null | undefined): string {
 /** 4.2 s, 3 m 07 s, 2 h 05 m, 6 d 03 h. */
 export function duration(seconds: number | null | undefined): string {
   if (seconds == null) return DASH;
-  if (seconds < 60) return `${seconds.toFixed(seconds < 9.95 ? 1 : 0)} s`;
+  if (seconds < 60) return `${seconds.toFixed(seconds < 9.95 && !Number.isInteger(seconds) ? 1 : 0)} s`;
   const two = (value: number): string => String(Math.floor(value)).padStart(2, "0");
   if (seconds < 3600) return `${Math.floor(seconds / 60)} m ${two(seconds % 60)} s`;
   if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h ${two((seconds % 3600) / 60)} m`;

@@ -1,6 +1,7 @@
 /** One event, in every way: decoded, as it is recorded, and as each format puts it on the wire. */
 
 import { useEffect, useRef, useState } from "react";
+import { CopyButton } from "../../app/copy-button.tsx";
 import { admin } from "../api.ts";
 import { bytes, count, moment } from "../format.ts";
 import { usePoll } from "../poll.ts";
@@ -79,7 +80,10 @@ export function Inspector({ stream, cursor, onMove, onClose }: InspectorProps) {
               </pre>
             </>
           )}
-          <h3>Record</h3>
+          <h3>
+            Record
+            <CopyButton text={data.record} label="Copy the record" className="quiet copy" />
+          </h3>
           <pre tabIndex={0} className="wrap" data-part="record">
             {data.record}
           </pre>
@@ -101,7 +105,12 @@ export function Inspector({ stream, cursor, onMove, onClose }: InspectorProps) {
                     </option>
                   ))}
                 </select>
-                {frame != null && <span className="quiet small number">{count(new TextEncoder().encode(frame).length)} bytes</span>}
+                {frame != null && (
+                  <>
+                    <span className="quiet small number">{count(new TextEncoder().encode(frame).length)} bytes</span>
+                    <CopyButton text={frame} label="Copy what is on the wire" className="quiet copy" />
+                  </>
+                )}
               </h3>
               {frame == null ? (
                 <p className="quiet small">This format has nothing to say here.</p>

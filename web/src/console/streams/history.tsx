@@ -3,7 +3,8 @@ import { Events } from "../parts/events.tsx";
 import { Inspector } from "../parts/inspector.tsx";
 import { usePoll } from "../poll.ts";
 import { type Route, setQuery } from "../route.ts";
-import { addressOf, type Place, pageOf, placeOf, queryOf } from "./pages.ts";
+import { PageButtons } from "./page-buttons.tsx";
+import { pageOf, placeOf, queryOf } from "./pages.ts";
 
 /** The past of a stream, page by page, both ways. */
 export function History({ name, query }: { name: string; query: Route["query"] }) {
@@ -14,7 +15,6 @@ export function History({ name, query }: { name: string; query: Route["query"] }
     0,
   );
   const events = (data?.items ?? []).map(({ cursor, event }) => ({ ...event, cursor }));
-  const go = (to: Place): void => setQuery({ ...addressOf(to), event: undefined });
 
   function move(by: 1 | -1): void {
     const next = events[events.findIndex(({ cursor }) => cursor === query.event) + by];
@@ -29,22 +29,7 @@ export function History({ name, query }: { name: string; query: Route["query"] }
         selected={query.event}
         onSelect={(event) => setQuery({ event })}
         empty={error ? error.message : data ? "Nothing is on this page." : "Loading…"}
-        actions={
-          <span className="pages" role="group" aria-label="Pages of the history">
-            <button type="button" onClick={() => go({ at: "oldest" })} disabled={!data?.older}>
-              Oldest
-            </button>
-            <button type="button" onClick={() => data?.older && go(data.older)} disabled={!data?.older}>
-              Older
-            </button>
-            <button type="button" onClick={() => data?.newer && go(data.newer)} disabled={!data?.newer}>
-              Newer
-            </button>
-            <button type="button" onClick={() => go({ at: "newest" })} disabled={!data?.newer}>
-              Newest
-            </button>
-          </span>
-        }
+        actions={<PageButtons page={data} />}
       />
       {query.event && <Inspector stream={name} cursor={query.event} onMove={move} onClose={() => setQuery({ event: undefined })} />}
     </>

@@ -36,16 +36,22 @@ export interface HistoryPage<T> {
   readonly newer: Place | undefined;
 }
 
+/** `cursor` is where an item begins: of the one event that it is, or of the first one of a message. */
 export function pageOf<T extends { cursor: string }>(place: Place, answer: { items: readonly T[]; next: string | null }): HistoryPage<T> {
-  const isNewestFirst = queryOf(place).order === "newest";
-  const items = isNewestFirst ? [...answer.items].reverse() : answer.items;
-  const first = items[0]?.cursor ?? ("after" in place ? place.after : undefined);
-  const last = items.at(-1)?.cursor ?? ("before" in place ? place.before : undefined);
-  const hasOlder = isNewestFirst ? answer.next !== null : !("at" in place);
-  const hasNewer = isNewestFirst ? !("at" in place) : answer.next !== null;
+  const { items, next } = answer;
+  const isEnd = "at" in place;
+  if (queryOf(place).order === "newest") {
+    const newest = items[0];
+    return {
+      items: [...items].reverse(),
+      older: next === null ? undefined : { before: next },
+      newer: isEnd ? undefined : newest ? { after: newest.cursor } : { at: "oldest" },
+    };
+  }
+  const oldest = items[0];
   return {
     items,
-    older: hasOlder && first !== undefined ? { before: first } : undefined,
-    newer: hasNewer && last !== undefined ? { after: last } : undefined,
+    older: isEnd ? undefined : oldest ? { before: oldest.cursor } : { at: "newest" },
+    newer: next === null ? undefined : { after: next },
   };
 }

@@ -9,12 +9,14 @@ import { usePoll } from "../poll.ts";
 import { type Route, routeTo, setQuery } from "../route.ts";
 import { History } from "./history.tsx";
 import { LiveEvents } from "./live-events.tsx";
+import { Messages } from "./messages.tsx";
 import { Presence } from "./presence.tsx";
 import { Records } from "./records.tsx";
 
 const VIEWS = [
   { view: "live", label: "Live" },
   { view: "history", label: "History" },
+  { view: "messages", label: "Messages" },
 ] as const;
 
 export function Stream({ name, query }: { name: string; query: Route["query"] }) {
@@ -48,7 +50,7 @@ export function Stream({ name, query }: { name: string; query: Route["query"] })
 }
 
 function ChannelEvents({ name, query }: { name: string; query: Route["query"] }) {
-  const view = query.view === "history" ? "history" : "live";
+  const { view } = VIEWS.find((each) => each.view === query.view) ?? VIEWS[0];
   return (
     <>
       <div className="bar">
@@ -65,7 +67,9 @@ function ChannelEvents({ name, query }: { name: string; query: Route["query"] })
           ))}
         </div>
       </div>
-      {view === "live" ? <LiveEvents name={name} selected={query.event} /> : <History name={name} query={query} />}
+      {view === "live" && <LiveEvents name={name} selected={query.event} />}
+      {view === "history" && <History name={name} query={query} />}
+      {view === "messages" && <Messages name={name} query={query} />}
     </>
   );
 }

@@ -48,7 +48,7 @@ export function Faults({ watcher, view }: { watcher: Watcher; view: View }) {
         type="button"
         className="quiet"
         disabled={over}
-        aria-label={`Lose one event of ${name}`}
+        aria-label={`Lose 1 event of ${name}`}
         title="Throws one message away, behind the client's back: the comparison must notice"
         onClick={watcher.lose}
       >

@@ -30,14 +30,16 @@ export function Head({ watchers, shown: { watchers: all, verdict, error } }: { w
         <b className="verdict-badge">
           <span aria-hidden="true">{SIGNS[verdict.kind]}</span> {VERDICTS[verdict.kind]}
         </b>
-        <span className="number" data-testid="sentence">
-          {error ? `The tape cannot be read: ${error.message}` : sentence(verdict, all.length)}
+        <span className="number">
+          <span data-testid="sentence">
+            {error ? `The tape cannot be read: ${error.message}` : sentence(verdict, all.length)}
+          </span>
+          {verdict.hash && (
+            <code title="SHA-256 of the text, in each pane and on the tape" data-testid="hash">
+              {verdict.hash.slice(0, 12)}
+            </code>
+          )}
         </span>
-        {verdict.hash && (
-          <code title="SHA-256 of the text, in each pane and on the tape" data-testid="hash">
-            {verdict.hash.slice(0, 12)}
-          </code>
-        )}
       </div>
       <div className="panes-actions">
         <select

@@ -45,14 +45,38 @@ function Watched({ watchers }: { watchers: Watchers }) {
   );
 }
 
+const WAITING = [
+  { hue: "sse", name: "SSE", text: "The next answer comes here over server-sent events, by a client of its own." },
+  {
+    hue: "ws",
+    name: "WebSocket",
+    text: "And here over a WebSocket. Cut one, slow it down, or join late: nothing is lost, and nothing comes twice.",
+  },
+] as const;
+
+/** Where the panes will be, so that nothing moves when they come. */
 function Nothing() {
   return (
-    <div className="card pane-nothing">
-      <h2>Two watchers wait here</h2>
-      <p className="quiet">
-        Ask something: the same answer then comes over server-sent events and over a WebSocket, each by a client of its own. Cut one,
-        slow it down, or join late, and see that nothing is lost and nothing comes twice.
-      </p>
-    </div>
+    <>
+      <header className="panes-head">
+        <div className="verdict" data-kind="none">
+          <b className="verdict-badge">Waiting</b>
+          <span>Two watchers, and no answer yet.</span>
+        </div>
+      </header>
+      <div className="pane-strip" data-count="2">
+        {WAITING.map(({ hue, name, text }) => (
+          <article key={hue} className="card pane" data-hue={hue} data-state="none" aria-label={`${name}, waiting`}>
+            <header>
+              <i className="pane-dot" aria-hidden="true" />
+              <h3>{name}</h3>
+            </header>
+            <div className="pane-body">
+              <p className="pane-text">{text}</p>
+            </div>
+          </article>
+        ))}
+      </div>
+    </>
   );
 }

@@ -12,7 +12,7 @@ const MAX_RECORD = 16_000_000;
 const MAX_ENTRIES = 1_000_000;
 
 export interface Ledger {
-  /** The offset before the first event: 0, or where the watcher joined. */
+  /** The offset before the first event: where the run began in its stream, or where the watcher joined. */
   readonly base: number;
   /** The last offset that came. */
   readonly offset: number;
@@ -33,13 +33,17 @@ export interface Ledger {
   readonly full: boolean;
   /** Takes the next event; returns how many events of the stream it stands for. */
   take(event: TapeEvent): number;
-  /** How long the record was at this offset; undefined when no event ended there. */
+  /** How long the record was at this offset; undefined where that is within a merged event. */
   lengthAt(offset: number): number | undefined;
   /** The offset of the event in which this place of the record is. */
   offsetAt(length: number): number;
 }
 
-export function createLedger(): Ledger {
+/**
+ * `single`: each event comes as it was recorded, so the record's length is known at any offset. Elsewhere a gap between two
+ * offsets may be a merged event, or events of the stream that are not of this run.
+ */
+export function createLedger({ single = false }: { single?: boolean } = {}): Ledger {
   const offsets: number[] = [];
   const lengths: number[] = [];
   let epoch: string | undefined;
@@ -114,8 +118,9 @@ export function createLedger(): Ledger {
     },
     lengthAt(offset: number): number | undefined {
       if (offset === ledger.base) return 0;
-      const place = firstAtLeast(offsets, offset);
-      return offsets[place] === offset ? lengths[place] : undefined;
+      const after = firstAtLeast(offsets, offset + 1);
+      if (offset < ledger.base || offset > ledger.offset || (!single && offsets[after - 1] !== offset)) return undefined;
+      return lengths[after - 1] ?? 0;
     },
     offsetAt: (length: number): number => offsets[firstAtLeast(lengths, length + 1)] ?? ledger.offset,
   };

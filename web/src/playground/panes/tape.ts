@@ -27,12 +27,13 @@ interface Page {
 
 export function readTape(client: Pick<Client, "call">, run: string, changed: () => void): Tape {
   const closed = new AbortController();
-  const tape: { -readonly [K in keyof Tape]: Tape[K] } = { ledger: createLedger(), error: undefined, close: () => closed.abort() };
+  const tape: { -readonly [K in keyof Tape]: Tape[K] } = { ledger: createLedger({ single: true }), error: undefined, close: () => closed.abort() };
 
   async function read(): Promise<void> {
     for (let from = "start"; ; ) {
       const page = await next(from);
       if (closed.signal.aborted) return;
+      // A run may begin anywhere in its stream; this tells only which life of the stream it is.
       if (from === "start" || page.outcome === "gone") {
         const cursor = from === "start" ? page.cursor.replace(/[0-9]+$/, "0") : page.cursor;
         tape.ledger.take({ type: "ready", data: { outcome: page.outcome, cursor } });

@@ -104,7 +104,7 @@ export function createWatchers(run: string): Watchers {
 
   /** The text that is shown, and the tape's, by their hashes. */
   async function prove(): Promise<void> {
-    const whole = shown.watchers.filter(({ ledger }) => ledger.base === 0);
+    const whole = shown.watchers.filter(({ from }) => from !== "now");
     const hashes = await Promise.all([tape, ...whole].map(({ ledger }) => hashOf(ledger.text)));
     const hash = hashes.every((each) => each === hashes[0]) ? hashes[0] : undefined;
     if (shown.verdict.kind !== "equal" || !hash) return;
@@ -160,14 +160,14 @@ export function createWatchers(run: string): Watchers {
 
 function judge(watchers: readonly Watcher[], tape: Tape): Pick<Shown, "verdict" | "relations"> {
   const relations = new Map<string, Relation>();
-  const whole = watchers.filter(({ ledger }) => ledger.base === 0);
+  const whole = watchers.filter(({ from }) => from !== "now");
   // The tape is read once a second only.
   const longest = whole.reduce((most, { ledger }) => (ledger.record.length > most.record.length ? ledger : most), tape.ledger);
   const verdict: Verdict = { ...NOTHING, characters: longest.text.length, upto: longest.offset };
   for (const { id, name, ledger } of watchers) {
     let relation = relate(ledger, tape.ledger, true);
     // Beyond what was read of the tape, by who has most; which cannot be said of who joined where that one has no mark.
-    if (relation.kind === "prefix" && ledger.offset > tape.ledger.offset) {
+    if (relation.kind === "unknown" || (relation.kind === "prefix" && ledger.offset > tape.ledger.offset)) {
       const ahead = relate(ledger, longest, false);
       if (ahead.kind !== "unknown") relation = ahead;
     }

@@ -42,14 +42,14 @@ export function tally(repeated: number, relation: Relation | undefined): string 
 }
 
 export function sentence(verdict: Verdict, watchers: number): string {
-  const all = watchers === 1 ? "The watcher" : `All ${watchers} watchers`;
+  const all = some(watchers, "watcher");
   switch (verdict.kind) {
     case "none":
       return "Nothing has come yet.";
     case "so-far":
-      return `${all} have the same up to event ${count(verdict.upto)}.`;
+      return `${all}, the same up to event ${count(verdict.upto)}.`;
     case "equal":
-      return `${all} have what the tape has: ${some(verdict.characters, "character")}, 0 lost, 0 repeated.`;
+      return `${all} and the tape: the same ${some(verdict.characters, "character")}, 0 lost, 0 repeated.`;
     case "differs": {
       const where = verdict.at === undefined ? "" : `${verdict.who} differs from event ${count(verdict.at)} on: `;
       return `${where}${count(verdict.lost)} lost, ${count(verdict.repeated)} repeated.`;
