@@ -48,8 +48,8 @@ async def test_what_is_copied_gives_the_same_answer(playground: Playground, serv
     dialog = page.get_by_role("dialog")
     copied = {}
     for name in ("curl", "Python", "TypeScript"):
-        await dialog.get_by_role("tab", name=name).click()
-        await expect(dialog.get_by_role("tabpanel", name=name)).to_contain_text("messages")
+        await dialog.get_by_role("button", name=name, exact=True).click()
+        await expect(dialog.get_by_role("region", name=name, exact=True)).to_contain_text("messages")
         await dialog.get_by_role("button", name="Copy the code").click()
         await expect(dialog.get_by_role("button", name="Copied")).to_be_visible()
         copied[name] = str(await page.evaluate("navigator.clipboard.readText()"))

@@ -131,7 +131,8 @@ async def test_the_page_forbids_scripts_of_others(browser: Browser) -> None:
         )
         assert "TrustedHTML" in refused
         await visit.page.evaluate(
-            "new Promise((onerror) => document.body.append(Object.assign(new Image(), { onerror, src: '//evil.invalid' })))"
+            "(src) => new Promise((onerror) => document.body.append(Object.assign(new Image(), { onerror, src })))",
+            "//evil.invalid/",
         )
         assert await visit.page.title() == "Playground · tokentape"
         assert any("Content Security Policy" in problem for problem in visit.problems)

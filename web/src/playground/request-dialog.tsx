@@ -38,14 +38,14 @@ function RequestDialog({ run, before, onClose }: RequestProps & { onClose: () =>
   const { name, language, write } = SNIPPETS[place]!;
   return (
     <Dialog title="This request, to run yourself" className="request" isOpen onClose={onClose}>
-      <div className="tabs" role="tablist" aria-label="Language">
+      <div className="tabs" role="group" aria-label="Language">
         {SNIPPETS.map((snippet, index) => (
-          <button key={snippet.name} type="button" role="tab" aria-selected={index === place} onClick={() => setPlace(index)}>
+          <button key={snippet.name} type="button" aria-pressed={index === place} onClick={() => setPlace(index)}>
             {snippet.name}
           </button>
         ))}
       </div>
-      <div role="tabpanel" aria-label={name}>
+      <div role="region" aria-label={name}>
         {problem && <p role="alert">{`${troubleOf(problem).message} ${troubleOf(problem).advice}`}</p>}
         {asked ? <CodeBlock text={write({ base: BASE, ...asked })} language={language} open={false} /> : <p className="quiet">Asking the server…</p>}
       </div>
