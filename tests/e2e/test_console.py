@@ -225,12 +225,14 @@ async def test_a_watcher_who_is_cut_loses_nothing(browser: Browser, server: Serv
         for name in cut:
             await expect(page.locator(f"[data-key={name}]")).to_have_count(0)
         await expect(watchers).to_have_count(2)
+        marks = page.get_by_role("list", name="Marks")
+        await expect(marks.get_by_text("Resume")).to_have_count(2)
         await button(page, "Stop…").click()
         await button(page.get_by_role("dialog"), "Stop this run").click()
         await expect(page.get_by_role("heading", name="1 stopped")).to_be_visible()
         await page.keyboard.press("Escape")
         await expect(page.locator(".title .badge")).to_have_text("stopped")
-        await expect(page.get_by_role("list", name="Marks").get_by_text("Stopped")).to_be_visible()
+        await expect(marks.get_by_text("Stopped")).to_be_visible()
         await asyncio.wait_for(watching, 15)
         assert await page.locator("[data-part=text]").text_content() == await server.text(run) != ""
     assert lost

@@ -179,7 +179,10 @@ class Hub:
         watcher = Watcher(self, tail, view, outlet, ready, told=told, number=next(self._numbers), since=time())
         tail.metrics.outcomes[ready.outcome] += 1
         # A run on a channel has its own beginning, which is nobody's position yet.
-        tail.metrics.reconnects += isinstance(start, Cursor) and start.offset != begin
+        if isinstance(start, Cursor) and start.offset != begin:
+            tail.metrics.reconnects += 1
+            if ready.cursor == start:
+                tail.returned(watcher.since, start.offset)
         tail.attached.add(watcher)
         self._idle.pop(stream, None)
         self._tell_audience(tail)

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from tokentape.hub.watcher import Watcher
 
 
+RETURNS: Final = 100
+"""Watchers that came back, as a tail remembers them."""
+
 _UNKNOWN: Final = object()
 
 
@@ -118,6 +121,7 @@ class Tail:
         "metrics",
         "name",
         "on_dirty",
+        "returns",
     )
 
     def __init__(
@@ -139,6 +143,9 @@ class Tail:
         self.metrics = metrics
         self.kind: str | None = None
         """What the stream's own attributes call it, once that is known."""
+        self.returns: deque[tuple[float, int]] | None = None
+        """When watchers came back, in seconds since the Unix epoch, and at which offset: the latest of them. Most
+        streams see none."""
         self._shared = shared
         self.epoch: str | None = None
         """None until the store, or an append, has told where the stream is."""
@@ -202,6 +209,12 @@ class Tail:
         self._ring.clear()
         self._bytes = 0
         self._fresh = None
+
+    def returned(self, at: float, offset: int) -> None:
+        """A watcher came back, with this position."""
+        if self.returns is None:
+            self.returns = deque(maxlen=RETURNS)
+        self.returns.append((at, offset))
 
     @property
     def ring_bytes(self) -> int:

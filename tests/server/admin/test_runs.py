@@ -1,6 +1,7 @@
 """Runs as an operator sees them: how they do, what was tried, what happened when; and the end of many at once."""
 
 import asyncio
+import time
 
 from http_rig import running_server
 from scripted import FINISH, overloaded
@@ -82,6 +83,20 @@ async def test_the_story_of_a_run_that_is_live_and_stopped():
                 ("stop", "enough"),
                 ("end", "stopped"),
             ]
+
+
+async def test_a_watcher_who_comes_back_is_on_the_timeline():
+    async with running_server() as rig:
+        run = await rig.start("one ")
+        async with rig.stream(f"/v1/runs/{run}/events") as watching:
+            while not (event := await watching.next()).id:
+                pass
+        async with rig.stream(f"/v1/runs/{run}/events", Last_Event_ID=event.id) as again:
+            await again.next()
+            found = (await rig.ask("GET", f"/v1/admin/runs/{run}")).json
+        resume = found["marks"][-1]
+        assert (resume["kind"], resume["offset"]) == ("resume", int(event.id.split("-")[1]))
+        assert found["started_at"] <= resume["at"] <= time.time()
 
 
 async def test_a_run_on_a_channel_has_its_own_story():

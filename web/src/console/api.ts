@@ -97,6 +97,8 @@ export interface RunDetail extends Omit<RunRow, "attempts"> {
   usage: Record<string, unknown> | null;
   request: { metadata: Record<string, unknown>; [member: string]: unknown };
   attempts: Attempt[];
+  /** `at` is in seconds since the Unix epoch. */
+  marks: { at: number; offset: number | null; kind: string; label: string }[];
 }
 
 export interface StreamRow {

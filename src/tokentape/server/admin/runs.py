@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from starlette.responses import Response
 
+from tokentape.core.cursor import Cursor
 from tokentape.core.errors import RunNotFound
 from tokentape.runs import RunInfo
 from tokentape.runs.request import State
@@ -197,10 +198,23 @@ async def _get(call: Call[None, None], admin: Admin) -> Response:
                 position=services.runs.position(info),
             ),
             attempts=timeline.tries,
-            marks=timeline.marks,
+            marks=sorted([*timeline.marks, *_resumes(services, info)], key=lambda mark: mark.at),
             whole=timeline.whole,
         )
     )
+
+
+def _resumes(services: Services, info: RunInfo) -> list[Mark]:
+    """Watchers that came back in mid-run, through this process, while its stream is warm; a record has none of it."""
+    tail = services.hub.tail(info.stream)
+    if tail is None or not tail.returns or not info.cursor:
+        return []
+    begin, end = Cursor.parse(info.cursor), Cursor.parse(info.end) if info.end else None
+    return [
+        Mark(at=at, offset=offset, kind="resume", label=f"a watcher came back, having {offset - begin.offset} events")
+        for at, offset in tail.returns
+        if offset > begin.offset and (end is None or offset < end.offset)
+    ]
 
 
 async def _stop(call: Call[None, StopMany], admin: Admin) -> Response:

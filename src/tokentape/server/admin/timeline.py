@@ -19,7 +19,7 @@ MAX_TRIES: Final = 100
 STALL_MS: Final = 1000
 """Without any event for so long, a run has stalled."""
 
-Kind = Literal["start", "first_token", "stall", "tool", "reset", "stop", "end"]
+Kind = Literal["start", "first_token", "stall", "tool", "reset", "resume", "stop", "end"]
 Outcome = Literal["running", "done", "failed", "stopped", "interrupted"]
 _FIRST: Final = frozenset({"token", "reasoning", "tool_call_delta", "tool_call"})
 

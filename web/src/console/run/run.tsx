@@ -57,7 +57,7 @@ export function Run({ id, query }: { id: string; query: Route["query"] }) {
       <Failure error={error} data={data} />
       <Summary run={data} />
       <Notices recording={recording} run={data} />
-      <Timeline recording={recording} />
+      <Timeline recording={recording} resumes={data?.marks.filter(({ kind }) => kind === "resume") ?? []} />
       <div className="halves">
         <RunEvents recording={recording} selected={query.event} />
         <Text recording={recording} />

@@ -2,7 +2,7 @@
 
 import { parseCursor, type TapeEvent } from "tokentape";
 
-export type MarkKind = "start" | "first_token" | "stall" | "tool" | "reset" | "retry" | "error" | "stop" | "end";
+export type MarkKind = "start" | "first_token" | "stall" | "tool" | "reset" | "retry" | "error" | "resume" | "stop" | "end";
 
 /** Something that one looks for on a timeline. */
 export interface Mark {

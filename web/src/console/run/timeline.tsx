@@ -1,11 +1,12 @@
 /** The scrubber: the whole run from left to right, where the playhead is, and what there is to look for. */
 
 import { useMemo, useRef, type PointerEvent } from "react";
+import type { RunDetail } from "../api.ts";
 import { clock, count } from "../format.ts";
 import { PlaySign } from "../parts/pause.tsx";
 import { moved, SPEEDS, stepped, toggled } from "./playhead.ts";
 import type { Recording } from "./recording.ts";
-import { density, type Mark, type MarkKind } from "./tape.ts";
+import { density, type Mark, type MarkKind, type Tape } from "./tape.ts";
 import { useCount, usePlayhead, useRecorded } from "./use-recording.ts";
 
 const PARTS = 240;
@@ -20,15 +21,18 @@ export const SIGNS: Record<MarkKind, { word: string; hue: string }> = {
   reset: { word: "Reset", hue: "bad" },
   retry: { word: "Retry", hue: "warn" },
   error: { word: "Error", hue: "bad" },
+  resume: { word: "Resume", hue: "late" },
   stop: { word: "Stopped", hue: "warn" },
   end: { word: "End", hue: "quiet" },
 };
 
-export function Timeline({ recording }: { recording: Recording }) {
+/** `resumes` are of watchers that came back, which no tape has. */
+export function Timeline({ recording, resumes }: { recording: Recording; resumes: RunDetail["marks"] }) {
   const { tape } = useRecorded(recording);
   const { place, playing, speed } = usePlayhead(recording);
   const shown = useCount(recording);
-  const { duration, ended, events, marks } = tape;
+  const { duration, ended, events } = tape;
+  const marks = withResumes(tape, resumes);
   const here = place ?? duration;
   const isLive = !ended;
   // While it is live the shape of the whole changes; often enough is enough.
@@ -127,6 +131,13 @@ function Track({ recording, here, duration, at, marks, wave }: TrackProps) {
       <div className="head" style={{ left: at(here) }} />
     </div>
   );
+}
+
+function withResumes({ marks, begin, duration }: Tape, resumes: RunDetail["marks"]): readonly Mark[] {
+  if (resumes.length === 0) return marks;
+  const placed = resumes.map(({ at, label }): Mark => ({ kind: "resume", label, time: at * 1000 - begin }));
+  const seen = placed.filter(({ time }) => time >= 0 && time <= duration);
+  return [...marks, ...seen].sort((one, other) => one.time - other.time);
 }
 
 /** Keys of the whole page of a run; true where one was meant. */
