@@ -1,4 +1,4 @@
-"""Pictures of the playground for the documents: a film of a cut, and stills. `scripts/pictures` runs it."""
+"""Pictures for the documents, of the playground (a film of a cut, and stills) and of the console; see `scripts/pictures`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 from browser import PHONE, Playground, Visit, chromium
+from console_pictures import busy, stills
 from playwright.async_api import Browser, CDPSession, Page, expect
 from served import Served
 
@@ -172,6 +173,8 @@ async def main(folder: Path) -> None:
                     "playground": await still(browser, server, scheme, size=WIDE),
                     "playground-phone": await still(browser, server, scheme, size=PHONE),
                 }
+                async with busy(server) as run:
+                    pictures.update({name: image async for name, image in stills(browser, server, run, scheme)})
                 for name, image in pictures.items():
                     path = folder / f"{name}-{scheme}.webp"
                     path.write_bytes(image)
