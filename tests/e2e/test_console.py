@@ -49,6 +49,15 @@ async def looking(browser: Browser, url: str, place: str, **options: Any) -> Asy
         assert visit.foreign == []
 
 
+IS_COLOURED = """() => {
+  const canvas = document.querySelector(".chart canvas");
+  const pixels = canvas?.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data ?? [];
+  for (let at = 0; at < pixels.length; at += 4) if (pixels[at + 2] - pixels[at] > 60) return true;
+  return false;
+}"""
+"""The first chart has a line that is blue."""
+
+
 async def ask(server: Served, path: str, **query: str) -> str:
     async with (
         aiohttp.ClientSession(raise_for_status=True) as http,
@@ -83,6 +92,10 @@ async def test_overview_and_runs_show_what_is_true(browser: Browser, server: Ser
         await expect(tokens).to_be_visible()
         await expect(tokens.locator("canvas")).to_be_visible()
         await expect(page.locator(".chart canvas")).to_have_count(10)
+        # In the colours of the theme, also for those who want nothing to move.
+        await page.emulate_media(reduced_motion="reduce")
+        await page.reload()
+        await page.wait_for_function(IS_COLOURED)
 
         await page.get_by_role("navigation", name="Screens").get_by_role("link", name="Runs").click()
         await expect(page).to_have_title("Runs · Console · tokentape")

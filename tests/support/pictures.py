@@ -1,4 +1,4 @@
-"""Pictures for the documents, of the playground (a film of a cut, and stills) and of the console; see `scripts/pictures`."""
+"""Pictures for the documents: the playground (a film of a cut, and stills) and the console. See `scripts/pictures`."""
 
 from __future__ import annotations
 
