@@ -52,7 +52,7 @@ function useColours(text: string, language: string, open: boolean): Coloured | u
     const timer = setTimeout(
       async () => {
         const highlight = await loadHighlighter();
-        if (isOver) return;
+        if (isOver || !highlight) return;
         const now = latest.current;
         // Of code that grows up to the last whole line: what is half written would change its colour.
         const known = now.open ? now.text.slice(0, now.text.lastIndexOf("\n") + 1) : now.text;

@@ -7,6 +7,7 @@ Laws:
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Final, NamedTuple
 
 import msgspec
@@ -116,7 +117,7 @@ class Pieces:
         self._known[data] = piece
 
 
-class Reading:
+class Reading(ABC):
     """What one connection reads, after its head. Whatever is not as it should be raises `ProtocolError`."""
 
     __slots__ = ("_known", "_rest", "_text")
@@ -143,8 +144,9 @@ class Reading:
             self._known.keep(data, piece)
         return piece
 
+    @abstractmethod
     def _read(self, data: bytes, draft: _Draft) -> bytes:
-        raise NotImplementedError
+        """Takes the whole events of this data; returns what is left of it."""
 
 
 class SseReading(Reading):
