@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 ARGS ?=
 # Processes for the tests: more than there are cores, since half of the time they wait.
-WORKERS ?= 4
+WORKERS ?= 3
 # Where to find a Chromium for the browser tests: a path, or names to look for on PATH.
 CHROMIUM ?= chromium chromium-browser google-chrome google-chrome-stable
 # Likewise a Redis 7 or Valkey, which the tests start themselves.
