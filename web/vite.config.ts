@@ -19,5 +19,6 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     rolldownOptions: { input: { index: "index.html", console: "console.html" } },
   },
+  worker: { format: "es" },
   server: { proxy: { "^/(v1|healthz|readyz)": { target: server, ws: true } } },
 });

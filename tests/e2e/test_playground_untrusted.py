@@ -24,6 +24,7 @@ HOSTILE: Final = (
     f"[evil]: {EVIL}/?d=4 'title'\n\n",
     f"| <b onclick=1>a</b> | ![t]({EVIL}/?d=5) |\n|---|---|\n| [x](&#106;avascript:alert(1)) | {EVIL}/bare |\n\n",
     f'```html"><img src={EVIL}/?d=6>\n<img src="{EVIL}/?d=7">\n```\n\n',
+    f'```html\n<script>document.title = "owned"</script>\n<img src="{EVIL}/?d=8">\n```\n\n',
     "\u2028\u202e\u0000 data: [DONE]\n\nid: k3f9-1\n\n",
 )
 TEXT: Final = "".join(HOSTILE)
@@ -88,6 +89,8 @@ async def test_what_anybody_says_is_shown_as_text(browser: Browser) -> None:
                 "(all) => all.some((b) => /script:|data:/.test(b.title))"
             )
             await expect(answer).to_contain_text("<script>document.title = 'owned'</script>")
+            # Coloured code is elements of ours.
+            await expect(answer.locator("code .hljs-name", has_text="img")).to_have_count(1)
             assert await page.title() == "Playground · tokentape"
             assert (visit.problems, visit.foreign) == ([], [])
 
@@ -130,6 +133,10 @@ async def test_the_page_forbids_scripts_of_others(browser: Browser) -> None:
             image,
         )
         assert "TrustedHTML" in refused
+        refused = await visit.page.evaluate(
+            "() => { try { trustedTypes.createPolicy('mine', {}) } catch (e) { return `${e}` } }"
+        )
+        assert "disallowed" in refused
         await visit.page.evaluate(
             "(src) => new Promise((onerror) => document.body.append(Object.assign(new Image(), { onerror, src })))",
             "//evil.invalid/",

@@ -36,7 +36,7 @@ async def test_nothing_foreign_may_run_or_load():
             assert policy.startswith("default-src 'none'")
             assert "unsafe" not in policy
             assert "*" not in policy
-            assert "require-trusted-types-for 'script'" in policy
+            assert "require-trusted-types-for 'script'; trusted-types highlighter" in policy
             assert headers["x-content-type-options"] == "nosniff"
             assert headers["cache-control"] == "no-cache"
 

@@ -1,9 +1,8 @@
 /** Code: its language, a way to copy it, and colours. While it is being written the colours follow at their own pace. */
 
 import { memo, useEffect, useRef, useState, type ReactNode } from "react";
-import type { Nodes } from "hast";
 import { CopyButton } from "../app/copy-button.tsx";
-import { loadHighlighter } from "./highlight.ts";
+import { highlight, type Piece } from "./highlight.ts";
 
 /** Characters up to which code is coloured: while it grows, and when it is there. */
 const MAX_GROWING = 6_000;
@@ -51,13 +50,11 @@ function useColours(text: string, language: string, open: boolean): Coloured | u
     let isOver = false;
     const timer = setTimeout(
       async () => {
-        const highlight = await loadHighlighter();
-        if (isOver || !highlight) return;
         const now = latest.current;
         // Of code that grows up to the last whole line: what is half written would change its colour.
         const known = now.open ? now.text.slice(0, now.text.lastIndexOf("\n") + 1) : now.text;
-        const tree = highlight(language, known);
-        if (tree) setColoured({ text: known, language, nodes: tree.children.map(paint) });
+        const pieces = await highlight(language, known);
+        if (pieces && !isOver) setColoured({ text: known, language, nodes: pieces.map(paint) });
       },
       open ? PAUSE : 0,
     );
@@ -70,13 +67,12 @@ function useColours(text: string, language: string, open: boolean): Coloured | u
   return fits;
 }
 
-function paint(node: Nodes, key: number): ReactNode {
-  if (node.type === "text") return node.value;
-  if (node.type !== "element") return null;
-  const names = node.properties.className;
+function paint(piece: Piece, key: number): ReactNode {
+  if (typeof piece === "string") return piece;
+  const [names, pieces] = piece;
   return (
-    <span key={key} className={Array.isArray(names) ? names.join(" ") : undefined}>
-      {node.children.map(paint)}
+    <span key={key} className={names}>
+      {pieces.map(paint)}
     </span>
   );
 }

@@ -50,6 +50,8 @@ export function createChat(client: Client, name: string, ask: () => Ask): Chat {
   const channel = client.channel(name);
   const transcript = createTranscript();
   let state = LOADING;
+  let error: TokentapeError | undefined;
+  let isStale = false;
   let pending = 0;
   let failed: (() => Promise<unknown>) | undefined;
   // What was asked for last, and whether the server has it: the same again, with the same key, is no second run.
@@ -67,11 +69,12 @@ export function createChat(client: Client, name: string, ask: () => Ask): Chat {
         from: watch?.position ?? "snapshot",
         onEvent(event) {
           transcript.apply(event);
-          show({ messages: transcript.messages() });
+          change();
           arrivals.tell();
         },
-        onEnd(error) {
-          show({ error });
+        onEnd(failure) {
+          error = failure;
+          change();
           leave();
         },
       });
@@ -102,33 +105,40 @@ export function createChat(client: Client, name: string, ask: () => Ask): Chat {
     }
   }
 
-  function show(change: Partial<ChatState>): void {
-    const next = { ...state, ...change };
-    const status = pending > 0 || next.messages.some(isRunning) ? "busy" : "ready";
-    if (status === state.status && next.messages === state.messages && next.error === state.error) return;
-    state = { ...next, status };
+  function change(): void {
+    isStale = true;
     listeners.tell();
+  }
+
+  // Made when somebody looks, not for each event: hundreds of them may come between two frames.
+  function get(): ChatState {
+    if (!isStale) return state;
+    isStale = false;
+    const messages = transcript.messages();
+    const status = pending > 0 || messages.some(isRunning) ? "busy" : "ready";
+    if (status !== state.status || messages !== state.messages || error !== state.error) state = { messages, status, error };
+    return state;
   }
 
   // What fails is told to both: who asked, and who looks. All that is done here may be done again.
   async function act(work: () => Promise<unknown>): Promise<void> {
     pending += 1;
-    failed = undefined;
-    show({ error: undefined });
-    let error: TokentapeError | undefined;
+    failed = error = undefined;
+    change();
     try {
       await work();
+      error = undefined;
     } catch (failure) {
       failed = work;
       error = failure as TokentapeError;
       throw failure;
     } finally {
       pending -= 1;
-      show({ error });
+      change();
     }
   }
 
-  const running = (): Message | undefined => state.messages.findLast(isRunning);
+  const running = (): Message | undefined => get().messages.findLast(isRunning);
 
   async function start(messages: readonly Message[], replaces?: string): Promise<void> {
     const said = messages.filter((message) => !isRunning(message)).map(({ role, content }) => ({ role, content }));
@@ -148,25 +158,25 @@ export function createChat(client: Client, name: string, ask: () => Ask): Chat {
   async function say(id: string, content: unknown, before?: readonly Message[]): Promise<void> {
     const cursor = await channel.emit("message", { role: "user", content }, { id });
     if (!before) await arrival(cursor!);
-    const said = (before ?? state.messages).filter((message) => message.id !== id);
+    const said = (before ?? get().messages).filter((message) => message.id !== id);
     await start([...said, { id, role: "user", content }], before ? undefined : running()?.run);
   }
 
   // What there was before it stays. Nothing stays when it is the first one; of that the beginning may be forgotten.
-  async function rewind(to = state.messages[0]): Promise<readonly Message[]> {
+  async function rewind(to = get().messages[0]): Promise<readonly Message[]> {
     await stop();
-    const before = state.messages.filter(({ first }) => first! < to!.first!);
+    const before = get().messages.filter(({ first }) => first! < to!.first!);
     await channel.emit("chat:rewind", { from: before[0] ? to!.first : 0 });
     return before;
   }
 
   async function regenerate(): Promise<void> {
-    const last = state.messages.at(-1);
-    await start(last?.run ? await rewind(last) : state.messages);
+    const last = get().messages.at(-1);
+    await start(last?.run ? await rewind(last) : get().messages);
   }
 
   return {
-    get: () => state,
+    get,
     subscribe: listeners.add,
     send(content) {
       const id = randomId();
@@ -174,7 +184,7 @@ export function createChat(client: Client, name: string, ask: () => Ask): Chat {
     },
     stop: () => act(stop),
     retry() {
-      const last = state.messages.at(-1);
+      const last = get().messages.at(-1);
       const isMissing = last && (last.run ? /^(error|interrupted)$/.test(last.state!) : last.role === "user" && !pending);
       return act(failed ?? (isMissing ? regenerate : async () => {}));
     },
