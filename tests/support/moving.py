@@ -13,7 +13,8 @@ from types import ModuleType
 from typing import Any, Final
 
 import uvicorn
-from example_builds import CLIENT, EXAMPLES, PACKAGES, run_node
+from example_builds import EXAMPLES, PACKAGES, run_node
+from npm_tarball import CLIENT
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
