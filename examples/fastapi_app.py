@@ -3,7 +3,7 @@
     pip install fastapi tokentape
     uvicorn fastapi_app:app
 
-    curl -N 'http://127.0.0.1:8000/ask?q=hello'      # streams; note the x-run header of the answer
+    curl -Ni 'http://127.0.0.1:8000/ask?q=hello'     # streams; the header x-run names the run
     curl -N 'http://127.0.0.1:8000/ask/RUN'          # the same answer again, from the start or a cursor
     curl -X POST 'http://127.0.0.1:8000/ask/RUN/stop'
 

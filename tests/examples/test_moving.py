@@ -6,8 +6,10 @@ import asyncio
 import re
 from contextlib import AsyncExitStack
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+from bad_proxy import BadProxy
 from browser import Visit, visiting
 from documented import unfold
 from example_builds import PACKAGES
@@ -42,7 +44,7 @@ async def both(stack: AsyncExitStack, browser: Browser, page: str, folder: Path)
     assert not hasattr(before, "tape")
 
     async def cut(relay: Relay) -> Visit:
-        visit = await stack.enter_async_context(visiting(browser, f"http://127.0.0.1:{relay.port}/"))
+        visit = await stack.enter_async_context(visiting(browser, f"http://127.0.0.1:{relay.port}/page.html"))
         await visit.page.wait_for_function(LONG_ENOUGH)
         assert relay.cut() >= 1
         return visit
@@ -64,6 +66,32 @@ async def test_from_fastapi_and_event_source(browser: Browser, tmp_path: Path, m
         await expect(answer).to_have_text(re.compile(WHOLE))
         [run] = tape.runs.list()
         assert await answer.text_content() == shown == await tape.run(run.id).text()
+
+
+async def test_from_a_loop_over_fetch(browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    unfold("from-fastapi-eventsource.md", tmp_path)
+    async with AsyncExitStack() as stack:
+        saved: dict[str, str] = {}
+
+        async def ask(side: str) -> ModuleType:
+            module, relay = await stack.enter_async_context(hosted(tmp_path / side, BadProxy))
+            url = f"http://127.0.0.1:{relay.port}/fetch.html"
+            visit = await stack.enter_async_context(visiting(browser, url))
+            found = await visit.page.wait_for_function("localStorage.getItem('answer')")
+            saved[side] = await found.json_value()
+            assert saved[side] == await visit.page.locator("#answer").text_content()
+            return module
+
+        _, after = await asyncio.gather(*map(ask, ("before", "after")))
+        [run] = after.tape.runs.list()
+        assert re.match(WHOLE, saved["after"])
+        assert saved["after"] == await after.tape.run(run.id).text()
+        # Without its end, and not all of what came before; the page took it for the answer.
+        words = saved["before"].split()
+        assert words[:2] == ["You", "asked"]
+        assert words != saved["after"].split()[: len(words)]
+        assert "around." not in words
 
 
 async def test_from_a_hand_written_websocket_chat(

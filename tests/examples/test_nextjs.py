@@ -1,4 +1,4 @@
-"""The Next.js application, built and started: both of its pages in mid-answer, and what is rendered on the server."""
+"""The Next.js application, with the npm package from its tarball: both pages in mid-answer, and what servers render."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 
 import pytest
 from browser import Visit, visiting
-from example_builds import PACKAGES, SETTINGS, built
+from example_builds import SETTINGS, built_from_tarball
 from example_place import Place
 from node import node
 from playwright.async_api import Browser, expect
@@ -36,8 +36,16 @@ async def ask_and_reload(visit: Visit, place: Place, question: str, *, answers: 
 
 
 async def test_both_hooks_show_one_chat_and_survive_a_reload(browser: Browser, place: Place) -> None:
-    folder = await asyncio.to_thread(built, "nextjs")
-    command = (node(), PACKAGES / "next/dist/bin/next", "start", "-H", "127.0.0.1", "-p", str(place.next_port))
+    folder = await asyncio.to_thread(built_from_tarball, "nextjs")
+    command = (
+        node(),
+        folder / "node_modules/next/dist/bin/next",
+        "start",
+        "-H",
+        "127.0.0.1",
+        "-p",
+        str(place.next_port),
+    )
     tape_url = f"{place.relayed}/tape"
     async with program(*command, cwd=folder, TOKENTAPE_URL=tape_url, **SETTINGS) as started:
         await started.says("Ready in")

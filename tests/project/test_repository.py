@@ -5,6 +5,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from packaging.requirements import Requirement
@@ -17,6 +18,8 @@ ROOT = Path(__file__).parents[2]
 REGISTRY = re.compile(
     r"pypi\.org|pythonhosted\.org|registry\.npmjs|yarnpkg\.com|npmmirror\.com|jsdelivr\.net|unpkg\.com|ghcr\.io|docker\.io"
 )
+LINK = re.compile(r'(?:\]\(|(?:href|src|srcset)=")(?!https?:)([^)"\s#]*)(?:#([^)"\s]+))?')
+CODE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 MACHINE_PATH = re.compile(r"(?<![\w.~-])/(?:home|root|work|Users)/\w")
 
 
@@ -44,6 +47,12 @@ def found(pattern: re.Pattern[str]) -> list[str]:
         for number, line in enumerate(text.splitlines(), 1)
         if pattern.search(line)
     ]
+
+
+def places(page: Path) -> set[str]:
+    """What an address within a page may name: its headings, as they are shown on the web."""
+    headings = re.findall(r"^#+ (.+)$", CODE.sub("", page.read_text("utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def pins(name: str) -> dict[str, Version]:
@@ -80,6 +89,20 @@ def test_the_search_sees_the_files_and_the_patterns_bite():
 @pytest.mark.parametrize("pattern", [REGISTRY, MACHINE_PATH], ids=["registry host", "machine path"])
 def test_no_file_names_a_registry_host_or_a_path_of_one_machine(pattern: re.Pattern[str]):
     assert found(pattern) == []
+
+
+def test_every_link_between_the_pages_leads_somewhere():
+    links = [
+        (path, unquote(name), place)
+        for path, text in texts()
+        if path.suffix == ".md"
+        for name, place in LINK.findall(CODE.sub("", text))
+    ]
+    assert len(links) > 150
+    for page, name, place in links:
+        target = (ROOT / page).parent / name if name else ROOT / page
+        assert target.exists(), f"{page}: there is no {name}"
+        assert not place or place in places(target), f"{page}: {name} has no #{place}"
 
 
 @pytest.mark.parametrize("name", ["run.txt", "dev.txt", "build.txt", "lock.txt"])

@@ -6,22 +6,25 @@ import asyncio
 import importlib.util
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
 import uvicorn
-from example_builds import CLIENT, EXAMPLES, PACKAGES, run_node
+from example_builds import EXAMPLES, PACKAGES, run_node
+from npm_tarball import CLIENT
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
 
 from tokentape.cli.relay import Relay
 
 PAGE: Final = """<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><p id="answer"></p>
 <script type="importmap">{"imports": {"tokentape": "./tokentape/index.js"}}</script>
-<script type="module" src="page.js"></script>
+<script type="module" src="SCRIPT"></script>
 """
+SCRIPTS: Final = "page.js", "fetch.js"
 SIDES: Final = ("before", "after", "ours")
 
 _MAIN: Final = """import { createRoot } from "react-dom/client";
@@ -73,13 +76,19 @@ async def listening(app: Any) -> AsyncIterator[Relay]:
 
 
 @asynccontextmanager
-async def hosted(folder: Path) -> AsyncIterator[tuple[ModuleType, Relay]]:
-    """`app.py` of a folder, with `page.js` and the TypeScript client beside it."""
-    (folder / "index.html").write_text(PAGE)
+async def hosted(
+    folder: Path, behind: Callable[[ASGIApp], ASGIApp] = lambda app: app
+) -> AsyncIterator[tuple[ModuleType, Relay]]:
+    """`app.py` of a folder, with a page for each of its scripts, and the TypeScript client beside them.
+
+    `behind` may put something between it and the network.
+    """
+    for script in filter(Path.exists, (folder / name for name in SCRIPTS)):
+        script.with_suffix(".html").write_text(PAGE.replace("SCRIPT", script.name))
     module = await asyncio.to_thread(_load, folder / "app.py")
     module.app.mount("/tokentape", StaticFiles(directory=CLIENT))
     module.app.mount("/", StaticFiles(directory=folder, html=True))
-    async with listening(module.app) as relay:
+    async with listening(behind(module.app)) as relay:
         yield module, relay
 
 

@@ -4,7 +4,7 @@
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { basename } from "node:path";
 
-const guides = ["typescript", "react", "from-fastapi-eventsource", "from-usechat"];
+const guides = ["typescript", "react", "from-usechat"];
 const pages = ["README.md", ...guides.map((name) => `../../docs/${name}.md`)];
 await rm("test/readme", { recursive: true, force: true });
 await mkdir("test/readme", { recursive: true });

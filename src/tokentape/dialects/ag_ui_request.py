@@ -8,14 +8,12 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from tokentape.core.errors import BadRequest
+from tokentape.core.sampling import PARAMETERS
 from tokentape.dialects.ag_ui_events import Names
 
 KEY: Final = "ag-ui:"
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-PARAMETERS: Final = (
-    "model", "temperature", "top_p", "max_tokens", "stop", "seed", "tool_choice", "parallel_tool_calls",
-    "response_format", "reasoning_effort", "presence_penalty", "frequency_penalty", "logit_bias", "user",
-)  # fmt: skip
+_FORWARDED: Final = ("model", *(name for name in PARAMETERS if name != "tools"))
 """What `forwardedProps` may set, in OpenAI's names or the same in camel case."""
 
 
@@ -74,7 +72,7 @@ def run_fields(body: RunAgentInput) -> dict[str, Any]:
     fields: dict[str, Any] = {"messages": [*_context(body.context or ()), *_messages(body.messages)]}
     if body.tools:
         fields["tools"] = [_tool(tool) for tool in body.tools]
-    for name in PARAMETERS:
+    for name in _FORWARDED:
         value = body.props.get(name, body.props.get(_camel(name)))
         if value is not None:
             fields[name] = value

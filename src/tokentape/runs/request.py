@@ -7,17 +7,12 @@ from typing import Any, Final, Literal
 import msgspec
 
 from tokentape.core.errors import BadRequest
+from tokentape.core.sampling import Sampling
 from tokentape.hub.channels import RUN_STREAMS, check_channel
 
 MAX_METADATA: Final = 16_384
 """Bytes of a run's `metadata`, which is kept with the run and shown in lists."""
 MAX_MESSAGE_ID: Final = 200
-
-PARAMETERS: Final = (
-    "temperature", "top_p", "max_tokens", "stop", "seed", "tools", "tool_choice", "parallel_tool_calls",
-    "response_format", "reasoning_effort", "presence_penalty", "frequency_penalty", "logit_bias", "user",
-)  # fmt: skip
-"""Sampling parameters, in OpenAI's names: what is set goes to the provider."""
 
 OnCrash = Literal["interrupt", "restart"]
 State = Literal["queued", "running", "done"]
@@ -30,38 +25,20 @@ class StopAfter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stop_after: float
 
 
-class RunRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RunRequest(Sampling, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The body of `POST /v1/runs` (design §4). An empty model is the server's default one."""
 
     model: str = ""
-    messages: list[dict[str, Any]] = []
+    messages: list[dict[str, Any]] = msgspec.field(default_factory=list)
     channel: str | None = None
     on_no_watchers: Literal["continue"] | StopAfter = "continue"
     on_crash: OnCrash = "interrupt"
     """What becomes of the run when the process dies that executes it."""
-    metadata: dict[str, Any] = {}
+    metadata: dict[str, Any] = msgspec.field(default_factory=dict)
     message_id: str = ""
     """Of the message that the answer is, or goes on with, where the caller names it."""
     replaces: str | None = None
-    simulated: dict[str, Any] = {}
-    temperature: float | None = None
-    top_p: float | None = None
-    max_tokens: int | None = None
-    stop: str | list[str] | None = None
-    seed: int | None = None
-    tools: list[dict[str, Any]] | None = None
-    tool_choice: str | dict[str, Any] | None = None
-    parallel_tool_calls: bool | None = None
-    response_format: dict[str, Any] | None = None
-    reasoning_effort: str | None = None
-    presence_penalty: float | None = None
-    frequency_penalty: float | None = None
-    logit_bias: dict[str, float] | None = None
-    user: str | None = None
-
-    def parameters(self) -> dict[str, Any]:
-        """The sampling parameters that the caller set."""
-        return {name: value for name in PARAMETERS if (value := getattr(self, name)) is not None}
+    simulated: dict[str, Any] = msgspec.field(default_factory=dict)
 
     def check(self) -> RunRequest:
         """Returns itself; raises `BadRequest` or `InvalidName` with the field at fault."""

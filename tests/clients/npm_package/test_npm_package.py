@@ -1,4 +1,7 @@
-"""The npm package from its tarball, where people run it: Node.js 20 and 24, Deno, workers, and a Vite application."""
+"""The npm package from its tarball, where people run it: Node.js 20 and 24, Deno, workers, and a Vite application.
+
+In a Next.js application: tests/examples/test_nextjs.py.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,12 @@ import pytest
 import pytest_asyncio
 from browser import chromium, visiting
 from node import CLIENTS, node, script
+from npm_tarball import PACKAGE, install
 from served import Served
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 HERE: Final = Path(__file__).parent
-PACKAGE: Final = HERE.parents[2] / "clients" / "typescript"
 PLAYED: Final = {"said": "hi", "same": True, "state": "stop", "tokens": 40}
 ADA: Final = [{"id": "ada", "data": {"name": "Ada"}}]
 
@@ -60,15 +63,8 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the package is installed, and programs that use it."""
-    assert (PACKAGE / "dist" / "index.js").exists(), "The package is not built: run make typescript (make test does)."
     home = tmp_path_factory.mktemp("application")
-    npm = ("npm", "pack", "--json", "--silent", "--ignore-scripts", "--pack-destination", home)
-    told = json.loads(await run(*npm, cwd=PACKAGE))
-    # Some versions of npm name the packages.
-    packed = next(iter(told.values() if isinstance(told, dict) else told))
-    installed = home / "node_modules" / "tokentape"
-    installed.mkdir(parents=True)
-    await run("tar", "-xzf", home / packed["filename"], "-C", installed, "--strip-components=1", cwd=home)
+    await asyncio.to_thread(install, home)
     for source in HERE.glob("*.mjs"):
         shutil.copy(source, home)
     shutil.copytree(HERE / "app", home, dirs_exist_ok=True)

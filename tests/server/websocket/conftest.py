@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 import uvloop
+from ws_rig import serving
 
 BOTH_LOOPS = ("test_connection.py", "test_direct.py")
 OWN_CLOCK = ("test_stall.py",)
@@ -24,3 +25,16 @@ def pytest_asyncio_loop_factories(config, item):
 def plain(request) -> bool:
     """Whether uvicorn's own protocol serves, instead of ours: the native WebSocket is the same on both."""
     return request.param == "plain"
+
+
+@pytest.fixture
+async def rig(plain):
+    """A server; who wants only one of the two ways has a `rig` of its own."""
+    async with serving(plain=plain) as rig:
+        yield rig
+
+
+@pytest.fixture
+async def peer(rig):
+    async with rig.peer() as peer:
+        yield peer

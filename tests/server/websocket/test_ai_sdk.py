@@ -71,12 +71,6 @@ async def chatting(rig, **options):
 
 
 @pytest.fixture
-async def rig(plain):
-    async with serving(plain=plain) as rig:
-        yield rig
-
-
-@pytest.fixture
 async def peer(rig):
     async with chatting(rig) as peer:
         yield peer

@@ -21,18 +21,6 @@ HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
 
 
 @pytest.fixture
-async def rig(plain):
-    async with serving(plain=plain) as rig:
-        yield rig
-
-
-@pytest.fixture
-async def peer(rig):
-    async with rig.peer() as peer:
-        yield peer
-
-
-@pytest.fixture
 def hanging(rig, monkeypatch):
     """A store that answers no publish until it is told to."""
     released = asyncio.Event()

@@ -28,12 +28,6 @@ async def rig():
         yield rig
 
 
-@pytest.fixture
-async def peer(rig):
-    async with rig.peer() as peer:
-        yield peer
-
-
 class Recorded:
     """A socket that tells what it is given."""
 

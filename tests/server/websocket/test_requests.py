@@ -18,12 +18,6 @@ async def rig():
         yield rig
 
 
-@pytest.fixture
-async def peer(rig):
-    async with rig.peer() as peer:
-        yield peer
-
-
 async def test_every_request_is_answered_with_its_own_id(peer):
     await peer.ws.send('{"op":"ping","id":"a name"}')
     await peer.ws.send('{"op":"history","id":-7,"stream":"nowhere"}')

@@ -20,18 +20,6 @@ from tokentape.stores.base import Append, Retention
 HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
 
 
-@pytest.fixture
-async def rig(plain):
-    async with serving(plain=plain) as rig:
-        yield rig
-
-
-@pytest.fixture
-async def peer(rig):
-    async with rig.peer() as peer:
-        yield peer
-
-
 async def publish(rig, stream, *data) -> None:
     await rig.services.channels.publish(stream, [Publish("chat:x", item) for item in data])
 

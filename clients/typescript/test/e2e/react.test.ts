@@ -1,37 +1,18 @@
 /** The hooks on a page, against a real server. */
 
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { framesShown, h, memo, renderToString, show, StrictMode, useEffect } from "./page.ts";
 import { type Client, createClient, type Message, type Run } from "../../src/index.ts";
 import { TokentapeProvider, useChannel, useChat, useConnection, usePresence, useRun } from "../../src/react/index.ts";
-import { startServer, type TokentapeServer, until } from "./server.ts";
-
-let server: TokentapeServer;
-const closing: (() => void)[] = [];
-
-beforeAll(async () => {
-  server = await startServer();
-});
-
-afterEach(() => {
-  for (const close of closing.splice(0).reverse()) close();
-});
-
-afterAll(() => server.kill());
-
-function clientOf(): Client {
-  const client = createClient({ url: server.url, backoff: { base: 1, cap: 20 } });
-  closing.push(client.close);
-  return client;
-}
+import { clientOf, room } from "./rig.ts";
+import { until } from "./server.ts";
 
 function page(client: Client, component: () => React.ReactNode): { text(): string; remove(): void } {
   const shown = show(h(StrictMode, null, h(TokentapeProvider, { client }, h(component))));
-  closing.push(shown.remove);
+  onTestFinished(shown.remove);
   return shown;
 }
 
-const room = (): string => `chat-${Math.random().toString(36).slice(2)}`;
 type Chat = ReturnType<typeof useChat>;
 
 interface Tab {

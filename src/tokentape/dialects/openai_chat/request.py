@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from tokentape.core.errors import BadRequest
-
-_SAME: Final = (
-    "temperature", "top_p", "stop", "seed", "tools", "tool_choice", "parallel_tool_calls", "response_format",
-    "reasoning_effort", "presence_penalty", "frequency_penalty", "logit_bias", "metadata",
-)  # fmt: skip
-"""Fields that a run has under the same name."""
+from tokentape.core.sampling import Sampling
 
 
 class StreamOptions(msgspec.Struct, frozen=True):
@@ -22,7 +17,7 @@ class StreamOptions(msgspec.Struct, frozen=True):
     include_usage: bool | None = None
 
 
-class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
+class ChatRequest(Sampling, frozen=True, kw_only=True):
     """The body of a chat completion, as OpenAI describes it; `tokentape` is ours.
 
     SDKs send more than is listed here: what only tunes OpenAI's own service is passed over.
@@ -32,21 +27,7 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     model: str = ""
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    max_tokens: int | None = None
     max_completion_tokens: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    stop: str | list[str] | None = None
-    seed: int | None = None
-    tools: list[dict[str, Any]] | None = None
-    tool_choice: str | dict[str, Any] | None = None
-    parallel_tool_calls: bool | None = None
-    response_format: dict[str, Any] | None = None
-    reasoning_effort: str | None = None
-    presence_penalty: float | None = None
-    frequency_penalty: float | None = None
-    logit_bias: dict[str, float] | None = None
-    user: str | None = None
     safety_identifier: str | None = None
     metadata: dict[str, Any] | None = None
     n: int | None = None
@@ -68,13 +49,13 @@ def run_fields(request: ChatRequest) -> dict[str, Any]:
     """Fields of `RunRequest`; raises `BadRequest` for what would mean another answer, and cannot be had."""
     for name, why in _unknown(request):
         raise BadRequest(f"`{name}`: {why}", path=name)
-    fields = {name: value for name in _SAME if (value := getattr(request, name)) is not None}
-    limit = request.max_completion_tokens if request.max_completion_tokens is not None else request.max_tokens
-    if limit is not None:
-        fields["max_tokens"] = limit
-    user = request.user or request.safety_identifier
-    if user:
-        fields["user"] = user
+    fields = request.parameters()
+    if request.metadata is not None:
+        fields["metadata"] = request.metadata
+    if request.max_completion_tokens is not None:
+        fields["max_tokens"] = request.max_completion_tokens
+    if not request.user and request.safety_identifier:
+        fields["user"] = request.safety_identifier
     return {**fields, "model": request.model, "messages": request.messages}
 
 
