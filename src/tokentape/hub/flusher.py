@@ -150,8 +150,8 @@ def _deliver(tails: Iterable[Tail], sender: Sender) -> Iterator[None]:
             payload, after, everybody = delivery.payload, delivery.after, delivery.watchers
             plain = payload if payload is not None and payload.size > 0 and not payload.ended else NOTHING
             last, size, told = plain.last, plain.size, plain.state
-            start = 0
-            while start < len(everybody):
+            start, count = 0, len(everybody)
+            while start < count:
                 some = everybody[start : start + left]
                 start += left
                 left -= len(some)
@@ -167,8 +167,9 @@ def _deliver(tails: Iterable[Tail], sender: Sender) -> Iterator[None]:
                         others.append((watcher, delivery))
                 if watchers:
                     parts.append((plain, watchers, sockets))
-                    metrics.delivered += plain.count * len(watchers)
-                    metrics.bytes_out += size * len(watchers)
+                    served = len(watchers)
+                    metrics.delivered += plain.count * served
+                    metrics.bytes_out += size * served
                 if not left:
                     _send(parts, others, sender)
                     parts, others, left = [], [], BATCH

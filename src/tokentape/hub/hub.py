@@ -323,9 +323,11 @@ class Hub:
         return self._own_metrics if stream.startswith(SYSTEM_PREFIX) else self.metrics
 
     def _accepted(self, stream: str, appended: Appended, placed: Sequence[Entry]) -> None:
-        self._metrics_of(stream).events += len(placed)
         tail = self._tails.get(stream)
-        if tail is not None:
+        if tail is None:
+            self._metrics_of(stream).events += len(placed)
+        else:
+            tail.metrics.events += len(placed)
             tail.accept(appended.epoch, placed, last=appended.last, closed=appended.closed)
 
     def _hinted(self, standing: Standing) -> None:

@@ -192,7 +192,7 @@ def _placed(pending: _Pending, answer: Appended) -> list[Entry]:
 class _Pending:
     """One append on its way to the store."""
 
-    __slots__ = ("answer", "events", "item", "writer")
+    __slots__ = ("answer", "events", "item", "size", "writer")
 
     def __init__(
         self,
@@ -200,15 +200,18 @@ class _Pending:
         events: Sequence[Event],
         answer: asyncio.Future[Appended] | None = None,
         writer: Writer | None = None,
+        size: int = 0,
     ) -> None:
+        """Of one that a writer handed in, `size` is the bytes of its records."""
         self.item = item
         self.events = events
         self.answer = answer
         self.writer = writer
+        self.size = size
 
     def settle(self, answer: Appended | TokentapeError) -> None:
         if self.writer is not None:
-            self.writer.settle(self.item, answer)
+            self.writer.settle(self.size, answer)
         elif self.answer is not None and not self.answer.done():
             if isinstance(answer, Appended):
                 self.answer.set_result(answer)
@@ -228,6 +231,7 @@ class Writer:
         self._max_bytes = max_bytes
         self._events: list[Event] = []
         self._records: list[bytes] = []
+        self._bytes = 0
         self._unsettled = 0
         self._changed: asyncio.Event = asyncio.Event()
         self._waited_for = 0
@@ -236,8 +240,10 @@ class Writer:
         """Hands in events, to be recorded with this turn's batch."""
         if self.error is not None:
             return
-        records = [encode_event(event) for event in events]
-        self._unsettled += len(records[0]) if len(records) == 1 else sum(map(len, records))
+        records = list(map(encode_event, events))
+        size = len(records[0]) if len(records) == 1 else sum(map(len, records))
+        self._bytes += size
+        self._unsettled += size
         if self._records:
             self._events += events
             self._records += records
@@ -273,15 +279,14 @@ class Writer:
     def take(self) -> _Pending:
         """What has been handed in since the last time, as one append."""
         item = Append(stream=self.stream, records=self._records, fence=self._fence)
-        pending = _Pending(item, self._events, writer=self)
-        self._events, self._records = [], []
+        pending = _Pending(item, self._events, writer=self, size=self._bytes)
+        self._events, self._records, self._bytes = [], [], 0
         return pending
 
-    def settle(self, item: Append, answer: Appended | TokentapeError) -> None:
-        """The store has answered one append."""
+    def settle(self, size: int, answer: Appended | TokentapeError) -> None:
+        """The store has answered one append, of so many bytes."""
         if isinstance(answer, TokentapeError):
             self.error = self.error or answer
-        records = item.records
-        self._unsettled -= len(records[0]) if len(records) == 1 else sum(map(len, records))
+        self._unsettled -= size
         if self._waited_for:
             self._changed.set()

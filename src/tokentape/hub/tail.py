@@ -177,19 +177,21 @@ class Tail:
 
     def accept(self, epoch: str, entries: Sequence[Entry], *, last: int, closed: bool) -> None:
         """Takes entries that the store has just accepted, the final one at `last`, in the order of acceptance."""
-        before = last - len(entries)
+        count = len(entries)
+        before = last - count
         if epoch != self.epoch or before > self.head:
             # Made anew, or somebody else's appends lie between: those are in the store.
             self._jump(epoch, before)
         if before < self.head:
             entries = entries[self.head - before :]
-        size = len(entries[0].record) if len(entries) == 1 else sum([len(entry.record) for entry in entries])
+            count = len(entries)
+        size = len(entries[0].record) if count == 1 else sum([len(entry.record) for entry in entries])
         ring = self._ring
         ring.extend(entries)
         self._bytes += size
         while len(ring) > self._max_records or (self._bytes > self._max_bytes and len(ring) > 1):
             self._bytes -= len(ring.popleft().record)
-        self.head += len(entries)
+        self.head += count
         self.closed = self.closed or closed
         if self.live and self._fresh is not None:
             self._fresh.extend(entries)

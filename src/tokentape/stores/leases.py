@@ -84,7 +84,7 @@ class LeaseTable:
     def holds(self, fence: Fence) -> bool:
         """Whether the lease is held with this token now."""
         lease = self._leases.get(fence.lease)
-        return lease is not None and lease.token == fence.token and self._live(lease)
+        return lease is not None and lease.token == fence.token and lease.until > self._monotonic()
 
     def infos(self, prefix: str, *, dead: bool = False) -> list[LeaseInfo]:
         infos = [self._info(lease) for name, lease in sorted(self._leases.items()) if name.startswith(prefix)]
