@@ -1,6 +1,8 @@
 import { useId, useRef, useState } from "react";
 import { hashOf } from "./address.ts";
 import { forget, type RecentChat } from "./recent.ts";
+import "./menu.css";
+import "./chats-menu.css";
 
 /** The chats of this device. */
 export function ChatsMenu({ chat, known }: { chat: string; known: readonly RecentChat[] }) {

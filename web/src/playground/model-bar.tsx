@@ -3,6 +3,8 @@
 import { useId, useState, useSyncExternalStore } from "react";
 import { FAULTS } from "./faults.ts";
 import { chosen, isOpen, settings, type ModelInfo, type Settings } from "./settings.ts";
+import "./menu.css";
+import "./model-bar.css";
 
 export function ModelBar({ models }: { models: readonly ModelInfo[] }) {
   const given = useSyncExternalStore(settings.subscribe, settings.get);

@@ -8,6 +8,7 @@ import { Dialog } from "../ui/dialog.tsx";
 import { askedFor } from "./asked.ts";
 import { SNIPPETS } from "./snippets.ts";
 import { troubleOf } from "./trouble.ts";
+import "./request-dialog.css";
 
 interface RequestProps {
   run: string;

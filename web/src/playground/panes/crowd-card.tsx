@@ -2,6 +2,7 @@ import { useEffect, useMemo, useState, useSyncExternalStore } from "react";
 import { client } from "../../app/server.ts";
 import { type CrowdReport, type CrowdTransport, createCrowd, isThere, SIZES } from "./crowd.ts";
 import { count } from "./words.ts";
+import "./crowd-card.css";
 
 /** A thousand more watchers of the same run, and what they measured. */
 export function CrowdCard({ run, live }: { run: string; live: boolean }) {

@@ -1,5 +1,6 @@
 import { useLayoutEffect, useRef } from "react";
 import { isOver, type View, type Watcher } from "./watcher.ts";
+import "./faults.css";
 
 const CUTS = [1, 5, 30] as const;
 const RATES = [

@@ -2,6 +2,7 @@ import { JoinMenu } from "./join-menu.tsx";
 import { isOver } from "./watcher.ts";
 import type { Shown, Watchers } from "./watchers.ts";
 import { sentence, VERDICTS } from "./words.ts";
+import "./head.css";
 
 const SIGNS = { none: "·", "so-far": "=", equal: "✓", differs: "≠" } as const;
 

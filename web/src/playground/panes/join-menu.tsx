@@ -1,6 +1,7 @@
 import { useId, useRef } from "react";
 import { MAX_STREAMS, MAX_WATCHERS, NAMES, type Watchers } from "./watchers.ts";
 import type { Watcher } from "./watcher.ts";
+import "../menu.css";
 
 const ENTRANCES = [
   { from: "start", label: "from the start" },

@@ -7,6 +7,7 @@ import { createPaneText } from "./pane-text.ts";
 import { hueOf, type Watcher } from "./watcher.ts";
 import type { Watchers } from "./watchers.ts";
 import { account, count, entrance, some, STATES, tally } from "./words.ts";
+import "./pane.css";
 
 interface PaneProps {
   watcher: Watcher;

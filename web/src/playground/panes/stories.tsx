@@ -2,6 +2,7 @@ import type { Mark, Story } from "./story.ts";
 import { hueOf, isOver, type Watcher } from "./watcher.ts";
 import type { Shown, Watchers } from "./watchers.ts";
 import { bytes, some } from "./words.ts";
+import "./stories.css";
 
 /** Bars of a row; and its size in units of its own, which CSS stretches. */
 const BARS = 180;
