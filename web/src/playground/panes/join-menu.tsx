@@ -2,6 +2,7 @@ import { useId, useRef } from "react";
 import { MAX_STREAMS, MAX_WATCHERS, NAMES, type Watchers } from "./watchers.ts";
 import type { Watcher } from "./watcher.ts";
 import "../menu.css";
+import "./join-menu.css";
 
 const ENTRANCES = [
   { from: "start", label: "from the start" },
@@ -21,7 +22,7 @@ export function JoinMenu({ watchers, all }: { watchers: Watchers | undefined; al
   return (
     <>
       <button id={JOIN} type="button" popoverTarget={id} disabled={!watchers || all.length >= MAX_WATCHERS}>
-        Join late ▾
+        + Join late
       </button>
       <div id={id} ref={menu} popover="auto" className="card menu join-menu" role="group" aria-label="Add a watcher">
         {TRANSPORTS.map((transport) =>
