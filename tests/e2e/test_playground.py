@@ -29,6 +29,12 @@ TOUCHED: Final = """() => new Promise((done) => {
 KEYS: Final = b'[auth]\napi_keys = ["the-right-key"]\n'
 
 
+async def edit_last(playground: Playground) -> None:
+    """Edits the last message with the keyboard, once nothing is under way."""
+    await expect(playground.page.locator(".message.user").last.get_by_role("button", name="Edit")).to_be_enabled()
+    await playground.field.press("ArrowUp")
+
+
 async def test_a_chat(playground: Playground, server: Served) -> None:
     page = playground.page
     await expect(page.get_by_text("Reload in mid-answer")).to_be_visible()
@@ -54,7 +60,7 @@ async def test_a_chat(playground: Playground, server: Served) -> None:
     await expect(playground.questions.last).to_have_text("One line\nand another")
     await playground.ended()
 
-    await playground.field.press("ArrowUp")
+    await edit_last(playground)
     editor = page.get_by_label("Your message")
     await expect(editor).to_be_focused()
     await page.keyboard.press("Escape")
@@ -62,7 +68,7 @@ async def test_a_chat(playground: Playground, server: Served) -> None:
     await page.locator(".message.user").last.get_by_role("button", name="Edit").press("Enter")
     await page.keyboard.press("Escape")
     await expect(page.locator(".message.user").last.get_by_role("button", name="Edit")).to_be_focused()
-    await playground.field.press("ArrowUp")
+    await edit_last(playground)
     await editor.fill("Something else")
     await page.keyboard.press("Enter")
     await expect(playground.questions.last).to_have_text("Something else")
@@ -221,7 +227,7 @@ async def test_a_failed_answer_says_why_and_what_to_do(playground: Playground, s
         await route.fulfill(status=400, json={"code": "bad_request", "detail": "Not now"})
 
     await playground.page.route("**/v1/channels/**", refuse)
-    await playground.field.press("ArrowUp")
+    await edit_last(playground)
     await playground.page.get_by_label("Your message").fill("Said better")
     await playground.page.keyboard.press("Enter")
     await expect(playground.trouble).to_contain_text("Not now.")

@@ -46,9 +46,9 @@ export function Chat({ chat, onRun }: { chat: string; onRun: (run: string | unde
       const before = times();
       remember(chat, text);
       thread.current?.follow();
+      setMendable(false);
       try {
         await send(text);
-        setMendable(false);
         return true;
       } catch {
         // What is on the screen may be a frame behind, or more where nobody looks.
