@@ -51,7 +51,8 @@ class Watching:
             await expect(self.part(name, "cursor")).to_have_text(SOME)
 
     async def join(self, label: str) -> None:
-        await self.page.get_by_label("Add a watcher").select_option(label=label)
+        await self.button("+ Join late").click()
+        await self.page.get_by_role("group", name="Add a watcher").get_by_role("button", name=label).click()
 
     async def says(self, kind: str) -> None:
         await expect(self.verdict).to_have_attribute("data-kind", kind, timeout=PATIENCE)
@@ -109,9 +110,17 @@ async def test_what_was_cut_or_came_late_is_whole(visit: Visit, watching: Watchi
         await expect(story).to_have_attribute(
             "aria-label", re.compile(r"cut at \S+-\d+ .*resumed from \S+-\d+ .*ended at")
         )
-    await watching.button("Remove Late 1").click()
+    # As many as there may be; the focus goes on to where another one can be had, which then can be had again.
+    for label in ("SSE, snapshot", "WebSocket, from now"):
+        await watching.join(label)
+    await expect(watching.button("+ Join late")).to_be_disabled()
+    await watching.button("Remove Late 1").press("Enter")
     await expect(watching.pane("Late 1")).to_have_count(0)
+    await expect(watching.button("+ Join late")).to_be_focused()
     await watching.says("equal")
+    for name in ("Late 2", "Late 3", "Late 4", "SSE", "WebSocket"):
+        await watching.button(f"Remove {name}").click()
+    await expect(watching.sentence).to_have_text("Nobody watches: add somebody.")
 
 
 async def test_slow_links_get_few_and_large_events(visit: Visit, watching: Watching, server: Served) -> None:
@@ -152,11 +161,17 @@ async def test_all_are_cut_on_a_phone(browser: Browser, server: Served) -> None:
         for name in ("SSE", "WebSocket"):
             await expect(watching.part(name, "state")).to_have_text("Cut")
         await watching.button("Join all").click()
-        await watching.button("Cut SSE until joined again").click()
+        # With a keyboard the focus stays on what there is to do about that network.
+        await watching.button("Cut SSE until joined again").press("Enter")
+        again = watching.pane("SSE").get_by_role("button", name="Join again")
+        await expect(again).to_be_focused()
+        await again.press("Enter")
+        await expect(watching.button("Cut SSE for 1 s")).to_be_focused()
+        await watching.button("Cut SSE until joined again").press("Enter")
         await expect(watching.part("WebSocket", "state")).to_have_text("Complete")
         await expect(watching.part("SSE", "state")).to_have_text("Cut")
         await watching.says("so-far")
-        await watching.pane("SSE").get_by_role("button", name="Join again").click()
+        await again.click()
         await watching.is_proven(server, run, "SSE", "WebSocket")
         assert await visit.page.evaluate("document.documentElement.scrollWidth") <= PHONE[0]
         assert (visit.problems, visit.foreign) == ([], [])

@@ -29,6 +29,12 @@ TOUCHED: Final = """() => new Promise((done) => {
 KEYS: Final = b'[auth]\napi_keys = ["the-right-key"]\n'
 
 
+async def edit_last(playground: Playground) -> None:
+    """Edits the last message with the keyboard, once nothing is under way."""
+    await expect(playground.page.locator(".message.user").last.get_by_role("button", name="Edit")).to_be_enabled()
+    await playground.field.press("ArrowUp")
+
+
 async def test_a_chat(playground: Playground, server: Served) -> None:
     page = playground.page
     await expect(page.get_by_text("Reload in mid-answer")).to_be_visible()
@@ -54,12 +60,30 @@ async def test_a_chat(playground: Playground, server: Served) -> None:
     await expect(playground.questions.last).to_have_text("One line\nand another")
     await playground.ended()
 
-    await playground.field.press("ArrowUp")
-    await page.get_by_label("Your message").fill("Something else")
+    await edit_last(playground)
+    editor = page.get_by_label("Your message")
+    await expect(editor).to_be_focused()
+    await page.keyboard.press("Escape")
+    await expect(playground.field).to_be_focused()
+    await page.locator(".message.user").last.get_by_role("button", name="Edit").press("Enter")
+    await page.keyboard.press("Escape")
+    await expect(page.locator(".message.user").last.get_by_role("button", name="Edit")).to_be_focused()
+    await edit_last(playground)
+    await editor.fill("Something else")
     await page.keyboard.press("Enter")
     await expect(playground.questions.last).to_have_text("Something else")
+    await expect(playground.field).to_be_focused()
     await playground.ended()
     await expect(playground.questions).to_have_count(2)
+
+    # A number may be taken out before the next one is written, and may have a fraction.
+    await page.get_by_title("How the simulated model answers").click()
+    await page.get_by_label("Tokens per second").press("End")
+    for key in ("Backspace", "2", ".", "5"):
+        await page.keyboard.press(key)
+    await expect(page.get_by_label("Tokens per second")).to_have_value("2.5")
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_title("How the simulated model answers")).to_contain_text("2.5/s")
 
     chat = playground.chat
     await page.get_by_role("button", name="New", exact=True).click()
@@ -71,7 +95,8 @@ async def test_a_chat(playground: Playground, server: Served) -> None:
     await page.get_by_role("button", name="Clear").click()
     await expect(page.get_by_text("Reload in mid-answer")).to_be_visible()
 
-    await page.locator("body").press("?")
+    await expect(playground.field).to_be_focused()  # which is where a letter is a letter
+    await page.get_by_role("button", name="Watchers").press("?")
     await expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
     await page.keyboard.press("Escape")
     await expect(page.get_by_role("dialog", name="Keyboard")).to_be_hidden()
@@ -117,8 +142,16 @@ async def test_a_message_interrupts(playground: Playground, server: Served) -> N
     await playground.simulate(rate=60, tokens=5000)
     await playground.say("The second")
     await playground.some()
+    # The request is asked for once, however much comes meanwhile.
+    run = await playground.last.get_attribute("data-answer") or ""
+    await playground.last.get_by_role("button", name="Code", exact=True).click()
+    await expect(playground.page.get_by_role("dialog")).to_contain_text("curl -sN")
     # What is finished is left alone, while the live message changes.
     assert (await playground.page.evaluate(TOUCHED))["other"] == 0
+    assert [url for url in playground.visit.requests if url.endswith(f"/v1/runs/{run}")] == [
+        f"{server.url}v1/runs/{run}"
+    ]
+    await playground.page.keyboard.press("Escape")
     await playground.simulate(rate=0, tokens=30)
     await playground.field.fill("The third")
     await playground.page.get_by_role("button", name="Interrupt").click()
@@ -179,9 +212,29 @@ async def test_a_failed_answer_says_why_and_what_to_do(playground: Playground, s
     await playground.field.fill("Once more")
     await playground.page.keyboard.press("Enter")
     await expect(playground.trouble).to_contain_text("'nonsense' is not a fault")
+    # It is on the tape, so it is not in the field as well; and it is seen, though the reason took some of the room.
+    await expect(playground.questions.last).to_have_text("Once more")
+    await expect(playground.questions.last).to_be_in_viewport()
+    await expect(playground.field).to_have_value("")
     playground.visit.problems.clear()  # the browser reports the 400
     await playground.simulate(rate=0, tokens=20)
     await playground.page.get_by_role("button", name="Try again").click()
+    await playground.ended()
+    await expect(playground.questions).to_have_count(2)
+
+    # An edit that the server refuses is not lost: it can be tried again as it was.
+    async def refuse(route: Route) -> None:
+        await route.fulfill(status=400, json={"code": "bad_request", "detail": "Not now"})
+
+    await playground.page.route("**/v1/channels/**", refuse)
+    await edit_last(playground)
+    await playground.page.get_by_label("Your message").fill("Said better")
+    await playground.page.keyboard.press("Enter")
+    await expect(playground.trouble).to_contain_text("Not now.")
+    playground.visit.problems.clear()
+    await playground.page.unroute("**/v1/channels/**")
+    await playground.page.get_by_role("button", name="Try again").click()
+    await expect(playground.questions.last).to_have_text("Said better")
     await playground.ended()
     await expect(playground.questions).to_have_count(2)
 
@@ -219,6 +272,19 @@ async def test_a_thousand_messages(playground: Playground, server: Served) -> No
     await expect(rows.last).to_be_in_viewport()
     assert await rows.count() < 40
     await expect(page.get_by_role("button", name="To the newest")).to_be_hidden()
+    # The last message is the one that is edited, wherever one looks, and what was typed of it stays.
+    await page.get_by_role("log").press("Home")
+    await expect(rows.first).to_contain_text("Turn 0")
+    await playground.field.press("ArrowUp")
+    editor = page.get_by_label("Your message")
+    await expect(editor).to_have_value(re.compile("^Turn 499"))
+    await editor.fill("Half written")
+    await page.get_by_role("log").press("Home")
+    await expect(rows.first).to_contain_text("Turn 0")
+    await expect(editor).to_have_count(0)
+    await page.get_by_role("button", name="To the newest").click()
+    await expect(editor).to_have_value("Half written")
+    await editor.press("Escape")
     # By a wheel, to the beginning: what is in sight is there, and nothing jumps back.
     scroller = page.get_by_role("log")
     await scroller.hover()

@@ -2,13 +2,14 @@
 
 import type { Message, RunInfo, RunRequest } from "tokentape";
 import { client } from "./client.ts";
+import { sendable } from "./request.ts";
 
 /** The request that gives such an answer again, without a channel: nobody else's chat is written to. */
-export async function askedFor(run: string, before: readonly Message[]): Promise<RunRequest> {
-  const { model, metadata } = await client.call<RunInfo>("GET", `v1/runs/${run}`, { repeat: true });
-  const simulated = metadata?.["simulated"] as Record<string, unknown> | undefined;
-  const messages = before
-    .filter(({ state, role, content }) => state !== "running" && (role !== "assistant" || content !== ""))
-    .map(({ role, content }) => ({ role, content }));
-  return { model, messages, ...(simulated && { simulated }) };
+export async function askedFor(run: string, before: readonly Message[], signal: AbortSignal): Promise<RunRequest> {
+  const { model, metadata } = await client.call<RunInfo>("GET", `v1/runs/${run}`, { repeat: true, signal });
+  const simulated = metadata?.["simulated"];
+  const messages = before.filter(({ state }) => state !== "running").map(({ role, content }) => ({ role, content }));
+  return { model, messages: sendable(messages), ...(isObject(simulated) && { simulated }) };
 }
+
+const isObject = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null;

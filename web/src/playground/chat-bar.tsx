@@ -8,6 +8,7 @@ import { ChatsMenu } from "./chats-menu.tsx";
 import { textOf } from "./content.ts";
 import { recent } from "./recent.ts";
 import { watchersShown } from "./view.ts";
+import "./chat-bar.css";
 
 interface ChatBarProps {
   chat: string;

@@ -7,38 +7,56 @@ import { newChat, openChat } from "./address.ts";
 import { Announcer } from "./announcer.tsx";
 import { ChatBar } from "./chat-bar.tsx";
 import { Composer, type ComposerHandle } from "./composer.tsx";
+import { createEditing } from "./editing.ts";
 import { KeyMap } from "./key-map.tsx";
 import { useKeys } from "./keys.ts";
 import type { Actions } from "./message-row.tsx";
 import { useModels } from "./models.ts";
 import { forget, remember } from "./recent.ts";
-import { requestFor, settings } from "./settings.ts";
+import { requestFor } from "./request.ts";
+import { settings } from "./settings.ts";
 import { Thread, type ThreadHandle } from "./thread.tsx";
 import { troubleOf } from "./trouble.ts";
 import { Welcome } from "./welcome.tsx";
+import "./chat.css";
+
+/** Milliseconds that the messages on the screen may be behind, in a tab that nobody looks at. */
+const BEHIND = 300;
 
 export function Chat({ chat, onRun }: { chat: string; onRun: (run: string | undefined) => void }) {
   const { models, problem } = useModels();
   const given = useSyncExternalStore(settings.subscribe, settings.get);
   const ask = useCallback((messages: RunRequest["messages"]) => requestFor(models, given, messages), [models, given]);
-  const { messages, status, error, send, stop, regenerate, edit, clear } = useChat(chat, ask);
+  const { messages, status, error, send, stop, retry, regenerate, edit, clear } = useChat(chat, ask);
   const composer = useRef<ComposerHandle>(null);
   const thread = useRef<ThreadHandle>(null);
   const [isMapOpen, setMapOpen] = useState(false);
+  const [editing] = useState(createEditing);
+  // Whether what failed can be tried again as it was; what was not even recorded is back in the field instead.
+  const [isMendable, setMendable] = useState(false);
 
   const run = messages.findLast((message) => message.run !== undefined && message.role === "assistant")?.run;
   useEffect(() => onRun(run), [run, onRun]);
 
-  // The reason is shown from `error`; what was typed comes back when it was not even recorded.
+  // The reason is shown from `error`.
+  const attempt = useCallback((work: Promise<void>) => void work.then(() => setMendable(false), () => setMendable(true)), []);
   const say = useCallback(
     async (text: string): Promise<boolean> => {
+      const times = (): number => latest.current.filter(({ role, content }) => role === "user" && content === text).length;
+      const before = times();
       remember(chat, text);
       thread.current?.follow();
-      const count = latest.current.filter(({ role }) => role === "user").length;
-      return send(text).then(
-        () => true,
-        () => latest.current.filter(({ role }) => role === "user").length > count,
-      );
+      setMendable(false);
+      try {
+        await send(text);
+        return true;
+      } catch {
+        // What is on the screen may be a frame behind, or more where nobody looks.
+        await new Promise((resolve) => setTimeout(resolve, BEHIND));
+        const isRecorded = times() > before;
+        setMendable(isRecorded);
+        return isRecorded;
+      }
     },
     [chat, send],
   );
@@ -51,23 +69,35 @@ export function Chat({ chat, onRun }: { chat: string; onRun: (run: string | unde
     () => ({
       again() {
         thread.current?.follow();
-        void regenerate().catch(ignore);
+        attempt(regenerate());
       },
+      editing,
       edit(message, text) {
         thread.current?.follow();
-        void edit(message, text).catch(ignore);
+        composer.current?.rest();
+        attempt(edit(message, text));
       },
-      ask: (text) => void say(text),
+      ask(text) {
+        composer.current?.rest();
+        void say(text);
+      },
       before: (answer) => latest.current.filter(({ first }) => first! < answer.first!),
     }),
-    [regenerate, edit, say],
+    [attempt, regenerate, editing, edit, say],
   );
   const isBusy = status === "busy";
-  const halt = useCallback(() => void stop().catch(ignore), [stop]);
+  const halt = useCallback(() => attempt(stop()), [attempt, stop]);
   const empty = useCallback(() => {
     forget(chat);
-    void clear().catch(ignore);
-  }, [chat, clear]);
+    composer.current?.rest();
+    attempt(clear());
+  }, [attempt, chat, clear]);
+  const editLast = useCallback(() => {
+    const last = latest.current.findLast(({ role }) => role === "user");
+    if (!last || isBusy) return;
+    thread.current?.follow();
+    editing.begin(last);
+  }, [editing, isBusy]);
   const openMap = useCallback(() => setMapOpen(true), []);
   useKeys({
     stop: isBusy ? halt : undefined,
@@ -99,19 +129,16 @@ export function Chat({ chat, onRun }: { chat: string; onRun: (run: string | unde
           <p>
             <strong>{trouble.message}</strong> {trouble.advice} <code>{trouble.code}</code>
           </p>
-          {!isBusy && messages.at(-1)?.role === "user" && (
-            <button type="button" onClick={actions.again}>
+          {!isBusy && ((error && isMendable) || messages.at(-1)?.role === "user") && (
+            <button type="button" onClick={isMendable ? () => attempt(retry()) : actions.again}>
               Try again
             </button>
           )}
         </div>
       )}
-      <Composer ref={composer} models={models} isBusy={isBusy} onSend={say} onStop={halt} />
+      <Composer ref={composer} models={models} isBusy={isBusy} onSend={say} onStop={halt} onEditLast={editLast} />
       <Announcer messages={messages} isLoading={status === "loading"} />
       <KeyMap isOpen={isMapOpen} onClose={() => setMapOpen(false)} />
     </section>
   );
 }
-
-// It is shown: the chat says it as its `error`.
-function ignore(): void {}

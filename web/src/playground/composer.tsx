@@ -1,11 +1,14 @@
 /** Where one writes. What could not be sent is still there. */
 
-import { memo, useEffect, useImperativeHandle, useLayoutEffect, useRef, useState, useSyncExternalStore, type Ref } from "react";
+import { memo, useCallback, useEffect, useImperativeHandle, useLayoutEffect, useRef, useState, useSyncExternalStore, type Ref } from "react";
 import { ModelBar } from "./model-bar.tsx";
 import { chosen, isOpen, settings, type ModelInfo } from "./settings.ts";
+import "./composer.css";
 
 export interface ComposerHandle {
   focus(): void;
+  /** Gets the focus where that has no keyboard cover what there is to see, as on a phone. */
+  rest(): void;
 }
 
 interface ComposerProps {
@@ -15,11 +18,12 @@ interface ComposerProps {
   /** Resolves with whether it was recorded. */
   onSend: (text: string) => Promise<boolean>;
   onStop: () => void;
+  onEditLast: () => void;
 }
 
 const MAX_LENGTH = 100_000;
 
-export const Composer = memo(function Composer({ ref, models, isBusy, onSend, onStop }: ComposerProps) {
+export const Composer = memo(function Composer({ ref, models, isBusy, onSend, onStop, onEditLast }: ComposerProps) {
   const [text, setText] = useState("");
   const [isSending, setSending] = useState(false);
   const field = useRef<HTMLTextAreaElement>(null);
@@ -27,16 +31,15 @@ export const Composer = memo(function Composer({ ref, models, isBusy, onSend, on
   const lacking = reasonNot(models, given.variant, chosen(models, given));
   const canSend = text.trim() !== "" && lacking === "" && !isSending;
 
-  useImperativeHandle(ref, () => ({ focus: () => field.current?.focus() }), []);
-  useEffect(() => {
-    // On a phone the keyboard would cover what there is to see.
-    if (matchMedia("(pointer: fine)").matches) field.current?.focus();
-  }, []);
+  const rest = useCallback(() => matchMedia("(pointer: fine)").matches && field.current?.focus(), []);
+  useImperativeHandle(ref, () => ({ rest, focus: () => field.current?.focus() }), [rest]);
+  useEffect(() => void rest(), [rest]);
   // As high as what is written, up to a limit of the style sheet.
   useLayoutEffect(() => {
-    const { style, scrollHeight } = field.current!;
-    style.height = "auto";
-    style.height = `${text === "" ? 0 : field.current!.scrollHeight || scrollHeight}px`;
+    const element = field.current;
+    if (!element) return;
+    element.style.height = "auto";
+    element.style.height = `${text === "" ? 0 : element.scrollHeight}px`;
   }, [text]);
 
   const send = async (): Promise<void> => {
@@ -44,6 +47,7 @@ export const Composer = memo(function Composer({ ref, models, isBusy, onSend, on
     const words = text.trim();
     setText("");
     setSending(true);
+    rest(); // the button goes
     const isRecorded = await onSend(words);
     setSending(false);
     if (!isRecorded) setText((later) => (later ? `${words}\n${later}` : words));
@@ -71,8 +75,8 @@ export const Composer = memo(function Composer({ ref, models, isBusy, onSend, on
             event.preventDefault();
             void send();
           } else if (event.key === "ArrowUp" && text === "") {
-            const mine = document.querySelectorAll<HTMLButtonElement>(".user [data-action=edit]:enabled");
-            mine[mine.length - 1]?.click();
+            event.preventDefault();
+            onEditLast();
           }
         }}
       />
@@ -82,7 +86,14 @@ export const Composer = memo(function Composer({ ref, models, isBusy, onSend, on
           {text.trim() !== "" && lacking}
         </span>
         {isBusy && (
-          <button type="button" className="stop" onClick={onStop}>
+          <button
+            type="button"
+            className="stop"
+            onClick={() => {
+              onStop();
+              rest(); // the button goes
+            }}
+          >
             Stop <kbd>Esc</kbd>
           </button>
         )}

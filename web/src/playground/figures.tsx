@@ -20,7 +20,7 @@ export const Figures = memo(function Figures({ chat, run, isLive, counted }: Fig
     if (isMissing) void findFirst(chat, run, note.after!);
     // Once for each answer that is looked at.
   }, [isMissing, chat, run]);
-  return <span className="figures number">{figuresOf(note, counted, Date.now()).join(" · ")}</span>;
+  return <span className="figures number">{figuresOf(note, counted).join(" · ")}</span>;
 });
 
 /** The first events of a run, as they were recorded: a watcher who comes late gets them merged, with the last one's time. */

@@ -1,6 +1,7 @@
 import { Fragment } from "react";
 import { Dialog } from "../ui/dialog.tsx";
 import { KEYS } from "./keys.ts";
+import "./key-map.css";
 
 /** The keyboard's map. */
 export function KeyMap({ isOpen, onClose }: { isOpen: boolean; onClose: () => void }) {

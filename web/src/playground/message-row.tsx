@@ -5,11 +5,14 @@ import type { Answer, Message } from "tokentape";
 import { Markdown } from "../markdown/markdown.tsx";
 import { AnswerBody } from "./answer.tsx";
 import { textOf } from "./content.ts";
+import type { Editing } from "./editing.ts";
 import { UserMessage } from "./user-message.tsx";
 
 export interface Actions {
   /** Asks for the last answer again. */
   again: () => void;
+  /** What is being written in place of messages. */
+  editing: Editing;
   /** Says something else in place of a message. */
   edit: (message: Message, text: string) => void;
   ask: (text: string) => void;

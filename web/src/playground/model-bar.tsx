@@ -1,8 +1,10 @@
 /** Which model answers, and how the simulated one is to behave. */
 
-import { useId, useSyncExternalStore } from "react";
+import { useId, useState, useSyncExternalStore } from "react";
 import { FAULTS } from "./faults.ts";
 import { chosen, isOpen, settings, type ModelInfo, type Settings } from "./settings.ts";
+import "./menu.css";
+import "./model-bar.css";
 
 export function ModelBar({ models }: { models: readonly ModelInfo[] }) {
   const given = useSyncExternalStore(settings.subscribe, settings.get);
@@ -45,9 +47,9 @@ function Simulation({ given, change }: { given: Settings; change: (fields: Parti
       </button>
       <div id={id} popover="auto" className="card menu simulation" role="group" aria-label="The simulated model">
         <div className="three">
-          <NumberField label="Tokens per second" hint="0: at once" value={given.rate} max={100_000} onChange={(rate) => change({ rate })} />
-          <NumberField label="Tokens" value={given.tokens} min={1} max={100_000} onChange={(tokens) => change({ tokens })} />
-          <NumberField label="Seed" hint="same seed, same answer" value={given.seed} max={1_000_000} onChange={(seed) => change({ seed })} />
+          <NumberField label="Tokens per second" hint="0: at once" value={given.rate} max={100_000} step="any" onChange={(rate) => change({ rate })} />
+          <NumberField label="Tokens" value={given.tokens} min={1} max={100_000} step={1} onChange={(tokens) => change({ tokens })} />
+          <NumberField label="Seed" hint="same seed, same answer" value={given.seed} max={1_000_000} step={1} onChange={(seed) => change({ seed })} />
         </div>
         <label>
           Fault
@@ -89,23 +91,29 @@ interface NumberFieldProps {
   value: number;
   min?: number;
   max: number;
+  step: 1 | "any";
   onChange: (value: number) => void;
 }
 
-function NumberField({ label, hint, value, min = 0, max, onChange }: NumberFieldProps) {
+function NumberField({ label, hint, value, min = 0, max, step, onChange }: NumberFieldProps) {
+  // As it is typed: an empty field, or `0.`, is on its way to a number.
+  const [draft, setDraft] = useState<string>();
   return (
     <label title={hint}>
       {label}
       <input
         type="number"
-        inputMode="decimal"
+        inputMode={step === 1 ? "numeric" : "decimal"}
         min={min}
         max={max}
-        step="any"
-        value={value}
+        step={step}
+        value={draft ?? value}
         onChange={({ target }) => {
-          if (Number.isFinite(target.valueAsNumber)) onChange(Math.min(max, Math.max(min, target.valueAsNumber)));
+          setDraft(target.value);
+          const typed = step === 1 ? Math.round(target.valueAsNumber) : target.valueAsNumber;
+          if (Number.isFinite(typed)) onChange(Math.min(max, Math.max(min, typed)));
         }}
+        onBlur={() => setDraft(undefined)}
       />
     </label>
   );

@@ -2,12 +2,12 @@
 
 import type { Note } from "./notes.ts";
 
-/** `counted`: its tokens as the provider counted them; `now` in milliseconds since the Unix epoch. */
-export function figuresOf(note: Note | undefined, counted: number | undefined, now: number): string[] {
+/** `counted`: its tokens as the provider counted them. All times are the server's: the clock of this device may be wrong. */
+export function figuresOf(note: Note | undefined, counted: number | undefined): string[] {
   if (!note) return [];
-  const { model, started, first, ended } = note;
+  const { model, started, first, latest, ended } = note;
   const tokens = counted ?? note.tokens;
-  const seconds = first === undefined ? 0 : ((ended ?? Math.max(now, first)) - first) / 1000;
+  const seconds = first === undefined ? 0 : ((ended ?? latest ?? first) - first) / 1000;
   return [
     model ?? "",
     tokens > 0 ? `${tokens.toLocaleString()} tokens` : "",

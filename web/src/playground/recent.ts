@@ -13,12 +13,18 @@ const MAX_RECENT = 30;
 const MAX_TITLE = 80;
 
 export const recent = createStored<readonly RecentChat[]>("tokentape.chats", (value) =>
-  Array.isArray(value) ? value.filter(isRecent).slice(0, MAX_RECENT) : [],
+  Array.isArray(value) ? distinct(value.filter(isRecent)).slice(0, MAX_RECENT) : [],
 );
 
 function isRecent(value: unknown): value is RecentChat {
   const { chat, title, at } = (value ?? {}) as Partial<RecentChat>;
-  return typeof chat === "string" && typeof title === "string" && typeof at === "number";
+  if (typeof chat !== "string" || typeof title !== "string" || typeof at !== "number") return false;
+  // What cannot be an address, or a date, would fail the page each time that it is loaded.
+  return chat.isWellFormed() && !Number.isNaN(new Date(at).valueOf());
+}
+
+function distinct(chats: readonly RecentChat[]): readonly RecentChat[] {
+  return [...new Map(chats.toReversed().map((entry) => [entry.chat, entry])).values()].toReversed();
 }
 
 /** Notes that something was said; the first words of a chat are its title. */

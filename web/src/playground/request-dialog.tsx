@@ -1,6 +1,6 @@
 /** The request that gives this answer again, to be copied: as curl, Python or TypeScript. */
 
-import { useEffect, useState } from "react";
+import { useEffect, useEffectEvent, useState } from "react";
 import type { Message, RunRequest, TokentapeError } from "tokentape";
 import { BASE, token } from "../app/server.ts";
 import { CodeBlock } from "../markdown/code-block.tsx";
@@ -8,6 +8,7 @@ import { Dialog } from "../ui/dialog.tsx";
 import { askedFor } from "./asked.ts";
 import { SNIPPETS } from "./snippets.ts";
 import { troubleOf } from "./trouble.ts";
+import "./request-dialog.css";
 
 interface RequestProps {
   run: string;
@@ -31,10 +32,16 @@ function RequestDialog({ run, before, onClose }: RequestProps & { onClose: () =>
   const [place, setPlace] = useState(0);
   const [asked, setAsked] = useState<{ request: RunRequest; hasKey: boolean }>();
   const [problem, setProblem] = useState<TokentapeError>();
+  // Asked once: what had been said before stays, while the answer itself may grow with each frame.
+  const ask = useEffectEvent(async (signal: AbortSignal): Promise<void> => {
+    const request = await askedFor(run, before(), signal);
+    setAsked({ request, hasKey: (await token(false)) !== "" });
+  });
   useEffect(() => {
-    const ask = async (): Promise<void> => setAsked({ request: await askedFor(run, before()), hasKey: (await token(false)) !== "" });
-    ask().catch(setProblem);
-  }, [run, before]);
+    const gone = new AbortController();
+    ask(gone.signal).catch((error: TokentapeError) => gone.signal.aborted || setProblem(error));
+    return () => gone.abort();
+  }, [run]);
   const { name, language, write } = SNIPPETS[place]!;
   return (
     <Dialog title="This request, to run yourself" className="request" isOpen onClose={onClose}>
@@ -47,7 +54,8 @@ function RequestDialog({ run, before, onClose }: RequestProps & { onClose: () =>
       </div>
       <div role="region" aria-label={name}>
         {problem && <p role="alert">{`${troubleOf(problem).message} ${troubleOf(problem).advice}`}</p>}
-        {asked ? <CodeBlock text={write({ base: BASE, ...asked })} language={language} open={false} /> : <p className="quiet">Asking the server…</p>}
+        {asked && <CodeBlock text={write({ base: BASE, ...asked })} language={language} open={false} />}
+        {!asked && !problem && <p className="quiet">Asking the server…</p>}
       </div>
     </Dialog>
   );

@@ -17,6 +17,17 @@ describe("what is read out", () => {
     expect(speech.next(text, true)).toBe("Tides the sea (code) one");
   });
 
+  it("is no code that comes line by line", () => {
+    const speech = createSpeech();
+    const text = "Like this:\n\n```js\nlet a = 1; // One. \nlet b = 2;\n```\n\nThat was it. ";
+    const said: string[] = [];
+    for (let length = 0; length <= text.length; length += 1) said.push(speech.next(text.slice(0, length), false));
+    expect(said.filter(Boolean)).toEqual(["Like this:", "(code)", "That was it."]);
+    const late = createSpeech();
+    late.skip("```js\nlet a = 1;\n");
+    expect(late.next("```js\nlet a = 1;\nlet b = 2;\n```\nThat. ", false)).toBe("That.");
+  });
+
   it("begins anew when the answer does, and skips what was heard", () => {
     const speech = createSpeech();
     speech.skip("It was heard. ");

@@ -16,20 +16,30 @@ const MAX_READ = 2_000;
 
 export function createSpeech(): Speech {
   let said = 0;
+  let isCode = false;
+
+  /** Goes on to there; returns what is to be read of it. */
+  function pass(text: string, end: number): string {
+    const prose = withoutCode(text.slice(said, end), isCode);
+    said = end;
+    isCode = prose.isCode;
+    return prose.text;
+  }
+
   return {
     skip(text) {
-      said = text.length;
+      pass(text, text.length);
     },
     next(text, isFinal) {
-      // It began anew.
-      if (text.length < said) said = 0;
+      if (text.length < said) {
+        // It began anew.
+        said = 0;
+        isCode = false;
+      }
       // Of what came too fast only the end is of interest.
-      said = Math.max(said, text.length - MAX_READ);
-      const rest = text.slice(said);
-      const end = isFinal ? rest.length : lastEnd(rest);
-      if (end === 0) return "";
-      said += end;
-      const words = plain(rest.slice(0, Math.min(end, MAX_READ)));
+      pass(text, Math.max(said, text.length - MAX_READ));
+      const end = isFinal ? text.length : said + lastEnd(text.slice(said));
+      const words = plain(pass(text, end));
       return words.length > MAX_SAID ? `${words.slice(0, MAX_SAID).replace(/\s\S*$/, "")}…` : words;
     },
   };
@@ -42,9 +52,22 @@ function lastEnd(text: string): number {
   return end;
 }
 
+const FENCE = /^ {0,3}(?:```|~~~)/;
+
+/** Code comes in pieces as well: each of them has to know whether it begins within some. */
+function withoutCode(text: string, isCode: boolean): { text: string; isCode: boolean } {
+  const lines: string[] = [];
+  for (const line of text.split("\n")) {
+    if (FENCE.test(line)) {
+      isCode = !isCode;
+      if (isCode) lines.push("(code)");
+    } else if (!isCode) lines.push(line);
+  }
+  return { text: lines.join("\n"), isCode };
+}
+
 function plain(text: string): string {
   return text
-    .replace(/```[^\n]*\n[\s\S]*?(?:```|$)/g, " (code) ")
     .replace(/!?\[([^[\]]{0,200})\]\([^()]{0,500}\)/g, "$1")
     .replace(/^[ \t]*(?:[#>*+-]+|\d+\.) /gm, "")
     .replace(/[*_`~|]+/g, "")

@@ -32,6 +32,8 @@ interface ThreadProps {
 export function Thread({ ref, chat, messages, isLoading, isBusy, actions }: ThreadProps) {
   const scroller = useRef<HTMLDivElement>(null);
   const [isAway, setAway] = useState(false);
+  const wasAway = useRef(false);
+  const height = useRef(0);
   const keyOf = useCallback((place: number) => messages[place]!.first ?? `at ${place}`, [messages]);
   const rows = useVirtualizer({
     count: messages.length,
@@ -47,8 +49,15 @@ export function Thread({ ref, chat, messages, isLoading, isBusy, actions }: Thre
     paddingStart: 12,
     paddingEnd: 20,
     // From what is known: to ask the element would have it laid out in the middle of a frame.
-    onChange: ({ scrollOffset, scrollRect, getTotalSize }) => {
-      if (scrollRect) setAway(getTotalSize() - (scrollOffset ?? 0) - scrollRect.height > NEAR);
+    onChange: ({ scrollOffset, scrollRect, getTotalSize, scrollToEnd }) => {
+      if (!scrollRect) return;
+      const isAwayNow = getTotalSize() - (scrollOffset ?? 0) - scrollRect.height > NEAR;
+      const isOther = height.current !== scrollRect.height;
+      height.current = scrollRect.height;
+      // What is written, or went wrong, took some of its room: who is at the end stays there.
+      if (isAwayNow && isOther && !wasAway.current) return scrollToEnd();
+      wasAway.current = isAwayNow;
+      setAway(isAwayNow);
     },
   });
   useImperativeHandle(ref, () => ({ follow: () => rows.scrollToEnd() }), [rows]);

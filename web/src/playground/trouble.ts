@@ -36,12 +36,15 @@ const FAILED: Readonly<Record<string, string>> = {
   provider_protocol: "The provider answered something that is no answer. Retry, or choose another model.",
 };
 
+/** The advice follows it on the same line. */
+const sentence = (message: string): string => (/[.!?…:]$/.test(message) ? message : `${message}.`);
+
 /** Of a request that failed. */
 export function troubleOf({ code, message, retryable }: TokentapeError): Trouble {
-  return { code, message, advice: ADVICE[code] ?? (retryable ? "Send it again in a moment." : "Change it, and send it again.") };
+  return { code, message: sentence(message), advice: ADVICE[code] ?? (retryable ? "Send it again in a moment." : "Change it, and send it again.") };
 }
 
 /** Of an answer that failed. */
 export function troubleOfAnswer({ code, message, retryable }: Failure): Trouble {
-  return { code, message, advice: FAILED[code] ?? (retryable ? "Retry; what came is kept until then." : "Choose another model, or ask differently.") };
+  return { code, message: sentence(message), advice: FAILED[code] ?? (retryable ? "Retry; what came is kept until then." : "Choose another model, or ask differently.") };
 }

@@ -1,5 +1,7 @@
 /** What there is to try, in one glance. */
 
+import "./welcome.css";
+
 const PROMPTS = ["How do tides work?", "Explain TCP's handshake, with a table", "How should a program wait for a server?"];
 
 const TRIES = [

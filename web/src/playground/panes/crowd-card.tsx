@@ -1,37 +1,28 @@
-import { useEffect, useState, useSyncExternalStore } from "react";
+import { useEffect, useMemo, useState, useSyncExternalStore } from "react";
 import { client } from "../../app/server.ts";
-import { type Crowd, type CrowdReport, type CrowdTransport, createCrowd, SIZES } from "./crowd.ts";
+import { type CrowdReport, type CrowdTransport, createCrowd, isThere, SIZES } from "./crowd.ts";
 import { count } from "./words.ts";
+import "./crowd-card.css";
 
 /** A thousand more watchers of the same run, and what they measured. */
 export function CrowdCard({ run, live }: { run: string; live: boolean }) {
-  const [crowd, setCrowd] = useState<Crowd>();
-  useEffect(() => {
-    const made = createCrowd(client, run);
-    setCrowd(made);
-    return () => made.close();
-  }, [run]);
-  return (
-    <section className="card crowd" aria-label="Crowd" data-testid="crowd">
-      {crowd && <Inside crowd={crowd} live={live} />}
-    </section>
-  );
-}
-
-function Inside({ crowd, live }: { crowd: Crowd; live: boolean }) {
+  const crowd = useMemo(() => createCrowd(client, run), [run]);
+  useEffect(() => crowd.leave, [crowd]);
   const { busy, report, error } = useSyncExternalStore(crowd.subscribe, crowd.get);
   const [size, setSize] = useState<number>(SIZES[2]);
   const [transport, setTransport] = useState<CrowdTransport>("sse");
-  const here = report?.state === "connecting" || report?.state === "watching";
+  const here = isThere(report);
   return (
-    <>
+    <section className="card crowd" aria-label="Crowd" data-testid="crowd">
       <header>
         <h3>Crowd</h3>
-        {report && (
-          <span className="badge" data-state={BADGES[wordOf(report)]} role="status" data-testid="crowd-state">
-            {wordOf(report)}
-          </span>
-        )}
+        <span role="status">
+          {report && (
+            <span className="badge" data-state={BADGES[wordOf(report)]} data-testid="crowd-state">
+              {wordOf(report)}
+            </span>
+          )}
+        </span>
       </header>
       <div className="crowd-order">
         <select aria-label="Watchers in the crowd" value={size} disabled={here} onChange={(event) => setSize(Number(event.target.value))}>
@@ -43,7 +34,7 @@ function Inside({ crowd, live }: { crowd: Crowd; live: boolean }) {
           aria-label="Transport of the crowd"
           value={transport}
           disabled={here}
-          onChange={(event) => setTransport(event.target.value as CrowdTransport)}
+          onChange={(event) => setTransport(event.target.value === "sse" ? "sse" : "websocket")}
         >
           <option value="sse">SSE</option>
           <option value="websocket">WebSocket</option>
@@ -70,7 +61,7 @@ function Inside({ crowd, live }: { crowd: Crowd; live: boolean }) {
         </p>
       )}
       <Figures report={report} />
-    </>
+    </section>
   );
 }
 

@@ -30,6 +30,9 @@ export interface CrowdReport {
   error?: string | null;
 }
 
+export const isThere = (report: CrowdReport | undefined): boolean =>
+  report?.state === "connecting" || report?.state === "watching";
+
 export interface CrowdView {
   readonly busy: boolean;
   readonly report?: CrowdReport | undefined;
@@ -41,8 +44,8 @@ export interface Crowd {
   subscribe(listener: () => void): () => void;
   start(watchers: number, transport: CrowdTransport): void;
   end(): void;
-  /** Ends the crowd if it is this page's own. */
-  close(): void;
+  /** Nobody looks any more: ends the crowd if it is this page's own. */
+  leave(): void;
 }
 
 export function createCrowd(client: Pick<Client, "call">, run: string): Crowd {
@@ -50,27 +53,33 @@ export function createCrowd(client: Pick<Client, "call">, run: string): Crowd {
   const listeners = new Set<() => void>();
   let view: CrowdView = { busy: false };
   let timer: ReturnType<typeof setTimeout> | undefined;
-  let closed = false;
+  let turn = 0;
 
   function show(next: CrowdView): void {
     view = next;
     for (const listener of [...listeners]) listener();
   }
 
-  const there = (): boolean => view.report?.state === "connecting" || view.report?.state === "watching";
-
-  async function ask(method: string, body?: object): Promise<void> {
+  /** Asks, and goes on asking while it is there. Only what was asked last is shown. */
+  async function ask(method: "GET" | "POST" | "DELETE", body?: object): Promise<void> {
     clearTimeout(timer);
+    const mine = (turn += 1);
+    let next: CrowdView;
     try {
       const report = await client.call<CrowdReport>(method, PATH, body ? { body } : {});
-      if (closed) return;
       // Somebody else's crowd, on another run, may have taken its place.
-      show({ busy: false, report: report.stream === stream ? report : undefined });
+      next = { busy: false, report: report.stream === stream ? report : undefined };
     } catch (error) {
-      if (!closed) show({ ...view, busy: false, error: error as TokentapeError });
+      next = { ...view, busy: false, error: error as TokentapeError };
     }
-    if (there() && !closed) timer = setTimeout(() => void ask("GET"), LOOK);
+    if (mine === turn) {
+      show(next);
+      if (isThere(view.report)) timer = setTimeout(() => void ask("GET"), LOOK);
+    } else if (method === "POST" && isThere(next.report)) dismiss(); // it came when nobody looked any more
   }
+
+  // It ends by itself as well.
+  const dismiss = (): void => void client.call("DELETE", PATH).catch(() => {});
 
   return {
     get: () => view,
@@ -86,11 +95,11 @@ export function createCrowd(client: Pick<Client, "call">, run: string): Crowd {
       show({ ...view, busy: true });
       void ask("DELETE");
     },
-    close() {
+    leave() {
       clearTimeout(timer);
-      listeners.clear();
-      if (there()) client.call("DELETE", PATH).catch(() => {}); // it ends by itself as well
-      closed = true;
+      turn += 1;
+      if (isThere(view.report)) dismiss();
+      view = { busy: false };
     },
   };
 }

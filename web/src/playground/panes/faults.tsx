@@ -1,4 +1,6 @@
-import type { View, Watcher } from "./watcher.ts";
+import { useLayoutEffect, useRef } from "react";
+import { isOver, type View, type Watcher } from "./watcher.ts";
+import "./faults.css";
 
 const CUTS = [1, 5, 30] as const;
 const RATES = [
@@ -11,10 +13,24 @@ const RATES = [
 /** What can be done to the network of one watcher. */
 export function Faults({ watcher, view }: { watcher: Watcher; view: View }) {
   const { name } = watcher;
-  const over = view.state === "ended" || view.state === "failed";
+  const over = isOver(view);
+  const isCut = view.state === "cut";
+  const controls = useRef<HTMLElement>(null);
+  // Whether the focus is on what the next cut, or its end, puts something else in place of.
+  const isHeld = useRef(false);
+  useLayoutEffect(() => {
+    if (isHeld.current && document.activeElement === document.body) controls.current?.querySelector("button")?.focus();
+  }, [isCut]);
   return (
-    <footer className="pane-faults" aria-label={`Network of ${name}`} role="group">
-      {view.state === "cut" ? (
+    <footer
+      ref={controls}
+      className="pane-faults"
+      aria-label={`Network of ${name}`}
+      role="group"
+      onFocus={() => (isHeld.current = true)}
+      onBlur={() => (isHeld.current = false)}
+    >
+      {isCut ? (
         <button type="button" className="pane-join" onClick={watcher.restore}>
           Join again
         </button>

@@ -3,6 +3,7 @@
 import { useEffect, useState, useSyncExternalStore } from "react";
 import { CrowdCard } from "./crowd-card.tsx";
 import { Head } from "./head.tsx";
+import { JoinMenu } from "./join-menu.tsx";
 import { Pane } from "./pane.tsx";
 import { Stories } from "./stories.tsx";
 import { createWatchers, type Watchers } from "./watchers.ts";
@@ -62,6 +63,12 @@ function Nothing() {
         <div className="verdict" data-kind="none">
           <b className="verdict-badge">Waiting</b>
           <span>Two watchers, and no answer yet.</span>
+        </div>
+        <div className="panes-actions">
+          <JoinMenu watchers={undefined} all={[]} />
+          <button type="button" disabled>
+            Cut all, 5 s
+          </button>
         </div>
       </header>
       <div className="pane-strip" data-count="2">

@@ -7,7 +7,7 @@
 
 import { parseCursor, type TapeEvent } from "tokentape";
 
-/** Characters, and events, of a ledger; what goes beyond is not kept, and said so. */
+/** Characters, and events, of a ledger; what goes beyond is not kept, and not compared. */
 const MAX_RECORD = 16_000_000;
 const MAX_ENTRIES = 1_000_000;
 

@@ -23,7 +23,7 @@ export function createLinkedFetch(wire: Wire): typeof fetch {
         return response;
       }
       const { status, statusText, headers } = response;
-      return new Response(linked(response.body, wire, forget), { status, statusText, headers });
+      return new Response(linked(response.body, { wire, signal, forget }), { status, statusText, headers });
     } catch (error) {
       forget();
       throw error;
@@ -31,11 +31,19 @@ export function createLinkedFetch(wire: Wire): typeof fetch {
   };
 }
 
-function linked(body: ReadableStream<Uint8Array>, wire: Wire, forget: () => void): ReadableStream<Uint8Array> {
+interface LinkedOptions {
+  wire: Wire;
+  /** The link was cut, or the client has let go. */
+  signal: AbortSignal;
+  forget: () => void;
+}
+
+function linked(body: ReadableStream<Uint8Array>, { wire, signal, forget }: LinkedOptions): ReadableStream<Uint8Array> {
   const reader = body.getReader();
   const blocks = createBlocks(wire);
   let wanted = Promise.withResolvers<void>();
   let full = false;
+  let leave = forget;
 
   return new ReadableStream<Uint8Array>(
     {
@@ -45,14 +53,26 @@ function linked(body: ReadableStream<Uint8Array>, wire: Wire, forget: () => void
           hand: (block, from, to) => controller.enqueue(block.subarray(from, to)),
           overflow() {
             full = true;
-            void reader.cancel();
+            reader.cancel().catch(() => {}); // it may have broken meanwhile
           },
           over() {
-            forget();
+            leave();
             if (full) controller.error(broke());
             else controller.close();
           },
         });
+        // The body itself may be at its end while the queue still holds some of it.
+        const fail = (error: unknown): void => {
+          leave();
+          controller.error(error);
+        };
+        const aborted = (): void => fail(signal.reason);
+        signal.addEventListener("abort", aborted);
+        leave = () => {
+          signal.removeEventListener("abort", aborted);
+          queue.close();
+          forget();
+        };
         const read = async (): Promise<void> => {
           for (;;) {
             // A link with a limit has a queue of its own; without one nothing is read ahead of the client.
@@ -63,18 +83,14 @@ function linked(body: ReadableStream<Uint8Array>, wire: Wire, forget: () => void
           }
           queue.end();
         };
-        read().catch((error: unknown) => {
-          queue.close();
-          forget();
-          controller.error(error);
-        });
+        read().catch(fail);
       },
       pull() {
         wanted.resolve();
         wanted = Promise.withResolvers();
       },
       cancel(reason) {
-        forget();
+        leave();
         return reader.cancel(reason);
       },
     },

@@ -25,8 +25,9 @@ export function createLinkedSocket(wire: Wire): typeof WebSocket {
         if (to === message.length) this.onmessage?.(new MessageEvent("message", { data: message }));
       },
       overflow: () => {
-        this.#real!.onclose = null; // it ends when the last of the queue has passed
         this.#close();
+        // It ends when the last of the queue has passed, and what still comes is not taken.
+        if (this.#real) this.#real.onmessage = this.#real.onclose = null;
       },
       over: () => this.#end(),
     });
@@ -41,14 +42,15 @@ export function createLinkedSocket(wire: Wire): typeof WebSocket {
         this.#close();
         this.#end();
       });
-      this.#real = new WebSocket(url, protocols);
-      this.#real.onopen = (event) => (this.#over ? this.#real!.close() : this.onopen?.(event));
-      this.#real.onmessage = ({ data }: MessageEvent<string>) => {
+      const real = new WebSocket(url, protocols);
+      this.#real = real;
+      real.onopen = (event) => (this.#over ? real.close() : this.onopen?.(event));
+      real.onmessage = ({ data }: MessageEvent<string>) => {
         if (this.#over) return;
         if (wire.losing && bearsText(data)) wire.lost();
         else this.#queue.take(data);
       };
-      this.#real.onclose = (event) => {
+      real.onclose = (event) => {
         this.#farewell = event;
         this.#queue.end();
       };

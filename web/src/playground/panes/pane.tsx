@@ -1,11 +1,13 @@
 import { useEffect, useLayoutEffect, useRef, useSyncExternalStore } from "react";
+import { flushSync } from "react-dom";
 import type { Relation } from "./equality.ts";
 import { Faults } from "./faults.tsx";
-import { JOIN } from "./head.tsx";
+import { JOIN } from "./join-menu.tsx";
 import { createPaneText } from "./pane-text.ts";
-import type { Watcher } from "./watcher.ts";
+import { hueOf, type Watcher } from "./watcher.ts";
 import type { Watchers } from "./watchers.ts";
 import { account, count, entrance, some, STATES, tally } from "./words.ts";
+import "./pane.css";
 
 interface PaneProps {
   watcher: Watcher;
@@ -22,13 +24,12 @@ export function Pane({ watcher, watchers, relation }: PaneProps) {
   const view = useSyncExternalStore(watchers.subscribe, watcher.view);
   const gap = view.gaps.at(-1);
   const away = view.state === "cut" || view.state === "waiting";
-  const late = name.startsWith("Late");
 
   return (
     <article
       className="card pane"
       data-testid={`pane-${id}`}
-      data-hue={late ? "late" : watcher.transport}
+      data-hue={hueOf(watcher)}
       data-state={view.state}
       data-relation={relation?.kind ?? "unknown"}
       aria-labelledby={`${id}-name`}
@@ -46,8 +47,8 @@ export function Pane({ watcher, watchers, relation }: PaneProps) {
           aria-label={`Remove ${name}`}
           title="Remove"
           onClick={() => {
-            watchers.remove(id);
-            // Where another one can be had, since the button is gone.
+            // The button is gone with its pane: on to where another one can be had, which may have been disabled.
+            flushSync(() => watchers.remove(id));
             document.getElementById(JOIN)?.focus();
           }}
         >
@@ -55,7 +56,7 @@ export function Pane({ watcher, watchers, relation }: PaneProps) {
         </button>
       </header>
       <div className="pane-body">
-        <Text watcher={watcher} watchers={watchers} />
+        <AnswerText watcher={watcher} watchers={watchers} />
         {away && <Away watcher={watcher} watchers={watchers} />}
       </div>
       <Numbers watcher={watcher} watchers={watchers} resumed={view.resumed} />
@@ -77,7 +78,7 @@ interface PartProps {
   watchers: Watchers;
 }
 
-function Text({ watcher, watchers }: PartProps) {
+function AnswerText({ watcher, watchers }: PartProps) {
   const scroller = useRef<HTMLDivElement>(null);
   const body = useRef<HTMLDivElement>(null);
   useEffect(() => {
@@ -105,11 +106,11 @@ function Away({ watcher, watchers }: PartProps) {
     const began = performance.now();
     const paint = (): void => {
       const behind = watchers.head() - watcher.ledger.offset;
-      const rest = until === undefined ? undefined : Math.max(0, until - performance.now());
-      const time = rest === undefined ? "" : ` for ${(rest / 1000).toFixed(1)} s`;
+      const rest = Math.max(0, (until ?? 0) - performance.now());
+      const time = until === undefined ? "" : ` for ${(rest / 1000).toFixed(1)} s`;
       line.current!.textContent =
         (state === "cut" ? `No connection${time}` : "Trying again") + (behind > 0 ? ` · ${some(behind, "event")} behind` : "");
-      if (rest !== undefined) bar.current!.style.scale = `${rest / Math.max(1, until! - began)} 1`;
+      if (until !== undefined) bar.current!.style.scale = `${rest / Math.max(1, until - began)} 1`;
     };
     paint();
     const timer = setInterval(paint, 100);
@@ -160,7 +161,7 @@ function Numbers({ watcher, watchers, resumed }: PartProps & { resumed: number }
 }
 
 function write(node: HTMLElement, text: string): void {
-  const inside = node.firstChild as Text | null;
-  if (!inside) node.textContent = text;
+  const inside = node.firstChild;
+  if (!(inside instanceof Text)) node.textContent = text;
   else if (inside.data !== text) inside.data = text;
 }

@@ -1,7 +1,8 @@
 import type { Mark, Story } from "./story.ts";
-import type { Watcher } from "./watcher.ts";
+import { hueOf, isOver, type Watcher } from "./watcher.ts";
 import type { Shown, Watchers } from "./watchers.ts";
 import { bytes, some } from "./words.ts";
+import "./stories.css";
 
 /** Bars of a row; and its size in units of its own, which CSS stretches. */
 const BARS = 180;
@@ -13,7 +14,7 @@ const SHORTEST = 4_000;
 /** What happened when: a row for each watcher, on one clock. */
 export function Stories({ watchers, shown }: { watchers: Watchers; shown: Shown }) {
   const all = shown.watchers;
-  const over = all.every((watcher) => ["ended", "failed"].includes(watcher.view().state));
+  const over = all.every((watcher) => isOver(watcher.view()));
   const last = Math.max(0, ...all.map(({ story }) => story.last));
   const span = Math.max(SHORTEST, over ? last : watchers.now());
   const rows = all.map((watcher) => ({ watcher, bars: barsOf(watcher.story, span) }));
@@ -43,7 +44,7 @@ export function Stories({ watchers, shown }: { watchers: Watchers; shown: Shown 
 }
 
 function Row({ watcher, bars, most, span }: { watcher: Watcher; bars: readonly number[]; most: number; span: number }) {
-  const { name, story, transport } = watcher;
+  const { name, story } = watcher;
   const x = (at: number): number => (WIDTH * at) / span;
   return (
     <>
@@ -53,7 +54,7 @@ function Row({ watcher, bars, most, span }: { watcher: Watcher; bars: readonly n
         preserveAspectRatio="none"
         role="img"
         aria-label={`${name}: ${told(story)}`}
-        data-hue={name.startsWith("Late") ? "late" : transport}
+        data-hue={hueOf(watcher)}
         data-testid={`story-${watcher.id}`}
       >
         {gaps(story, span).map(([from, to]) => (

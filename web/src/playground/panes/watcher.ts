@@ -14,8 +14,10 @@ import { createStory, type Story } from "./story.ts";
 const BACKOFF = { base: 200, cap: 500 };
 /** Milliseconds: on a slow link a large message takes its time, and is not there before its end. */
 const SILENCE = 60_000;
-/** Breaks of the connection that are kept, and pieces of text that are told apart. */
+/** Breaks of the connection that are kept. */
 const MAX_GAPS = 50;
+/** Pieces of the text that are told apart. */
+const MAX_STRETCHES = 200;
 
 export type State = "connecting" | "live" | "cut" | "waiting" | "ended" | "failed";
 
@@ -24,7 +26,7 @@ export interface Gap {
   readonly why: "cut" | "lost";
   /** What the watcher had. */
   readonly cursor: string;
-  /** Milliseconds without a connection; undefined while that goes on. */
+  /** How long there was no connection; undefined while that goes on. */
   readonly seconds?: number;
   /** How the server took it up again. */
   readonly outcome?: string;
@@ -50,13 +52,16 @@ export interface View {
   /** How often it was taken up again. */
   readonly resumed: number;
   readonly error?: TokentapeError | undefined;
-  /** The link is to lose, or has lost, so many messages. */
-  readonly falsified: number;
 }
+
+/** Whether nothing more will come. */
+export const isOver = ({ state }: View): boolean => state === "ended" || state === "failed";
 
 export interface Watcher {
   readonly id: string;
   readonly name: string;
+  /** It was added to those that were there from the beginning. */
+  readonly isLate: boolean;
   readonly transport: "sse" | "ws";
   readonly from: From;
   readonly ledger: Ledger;
@@ -73,9 +78,13 @@ export interface Watcher {
   close(): void;
 }
 
+/** The name of its colour. */
+export const hueOf = ({ isLate, transport }: Watcher): string => (isLate ? "late" : transport);
+
 export interface WatcherOptions {
   id: string;
   name: string;
+  isLate: boolean;
   run: string;
   transport: "sse" | "ws";
   from: From;
@@ -87,7 +96,7 @@ export interface WatcherOptions {
   came: () => void;
 }
 
-export function createWatcher({ id, name, run, transport, from, head, now, changed, came }: WatcherOptions): Watcher {
+export function createWatcher({ id, name, isLate, run, transport, from, head, now, changed, came }: WatcherOptions): Watcher {
   const ledger = createLedger();
   const story = createStory(now);
   const link = createLink({
@@ -111,7 +120,7 @@ export function createWatcher({ id, name, run, transport, from, head, now, chang
   });
   let stretches: Stretch[] = [{ from: 0, missed: false }];
   let resets = 0;
-  let view: View = { state: "connecting", rate: 0, gaps: [], resumed: 0, falsified: 0 };
+  let view: View = { state: "connecting", rate: 0, gaps: [], resumed: 0 };
   let timer: ReturnType<typeof setTimeout> | undefined;
   let gapBegan = 0;
   let aim = 0;
@@ -121,29 +130,28 @@ export function createWatcher({ id, name, run, transport, from, head, now, chang
     changed();
   }
 
-  const over = (): boolean => view.state === "ended" || view.state === "failed";
-
   function stateNow(): State {
-    if (over()) return view.state;
+    if (isOver(view)) return view.state;
     if (!link.up) return "cut";
     const { state } = client.status.get();
     return state === "open" ? "live" : state === "waiting" || state === "offline" ? "waiting" : "connecting";
   }
 
+  /** The gap that goes on, or is being made up for. */
   const open = (): Gap | undefined => {
     const last = view.gaps.at(-1);
     return last?.over ? undefined : last;
   };
 
-  function amend(change: Partial<Gap>): void {
-    const last = view.gaps.at(-1);
-    if (last) show({ gaps: view.gaps.with(-1, { ...last, ...change }) });
+  function amend(gap: Gap, change: Partial<Gap>): void {
+    show({ gaps: view.gaps.with(-1, { ...gap, ...change }) });
   }
 
   function begin(why: Gap["why"]): void {
+    const before = open();
     // A connection that breaks again before it came up is still the same gap.
-    if (open()?.seconds === undefined && open()) return;
-    if (open()) amend({ over: true });
+    if (before && before.seconds === undefined) return;
+    if (before) amend(before, { over: true });
     gapBegan = now();
     story.mark(why, ledger.cursor);
     const gap: Gap = { why, cursor: ledger.cursor, missed: 0, merged: 0, over: false };
@@ -159,7 +167,7 @@ export function createWatcher({ id, name, run, transport, from, head, now, chang
     aim = head();
     story.mark("resumed", event.data.cursor);
     show({ resumed: view.resumed + 1 });
-    amend({ seconds: (now() - gapBegan) / 1000, outcome: event.data.outcome, over: aim <= ledger.offset });
+    amend(gap, { seconds: (now() - gapBegan) / 1000, outcome: event.data.outcome, over: aim <= ledger.offset });
   }
 
   function take(event: TapeEvent): void {
@@ -173,13 +181,13 @@ export function createWatcher({ id, name, run, transport, from, head, now, chang
     const gap = open();
     // A server that is behind itself says more at once than was missed, which then counts too.
     const missed = span > 0 && gap?.seconds !== undefined;
-    if (missed) amend({ missed: gap!.missed + span, merged: gap!.merged + 1, over: ledger.offset >= aim });
+    if (missed) amend(gap, { missed: gap.missed + span, merged: gap.merged + 1, over: ledger.offset >= aim });
     if (ledger.text.length > before) stretch(before, missed);
     came();
   }
 
   function stretch(at: number, missed: boolean): void {
-    if (stretches.at(-1)!.missed !== missed && stretches.length < 4 * MAX_GAPS) stretches.push({ from: at, missed });
+    if (stretches.at(-1)!.missed !== missed && stretches.length < MAX_STRETCHES) stretches.push({ from: at, missed });
   }
 
   function restore(): void {
@@ -207,6 +215,7 @@ export function createWatcher({ id, name, run, transport, from, head, now, chang
   return {
     id,
     name,
+    isLate,
     transport,
     from,
     ledger,
@@ -216,7 +225,7 @@ export function createWatcher({ id, name, run, transport, from, head, now, chang
     },
     view: () => view,
     cut(seconds) {
-      if (over()) return;
+      if (isOver(view)) return;
       clearTimeout(timer);
       begin("cut");
       link.cut();
@@ -229,10 +238,7 @@ export function createWatcher({ id, name, run, transport, from, head, now, chang
       link.rate = rate;
       show({ rate });
     },
-    lose() {
-      link.lose();
-      show({ falsified: view.falsified + 1 });
-    },
+    lose: link.lose,
     close() {
       clearTimeout(timer);
       forget();

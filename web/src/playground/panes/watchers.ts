@@ -11,6 +11,9 @@ const COMPARE = 250;
 export const MAX_WATCHERS = 6;
 /** A browser opens six connections to one server over HTTP/1.1, and the page needs some of them itself. */
 export const MAX_STREAMS = 4;
+export const NAMES = { sse: "SSE", ws: "WebSocket" } as const;
+/** Who is there from the beginning. */
+const FIRST = ["sse", "ws"] as const;
 
 export interface Verdict {
   /** `so-far`: each has the beginning of the longest. `equal`: all have all of the tape, and it has ended. */
@@ -66,7 +69,6 @@ export function createWatchers(run: string): Watchers {
   let timer: ReturnType<typeof setTimeout> | undefined;
   let closed = false;
   let made = 0;
-  let late = 0;
 
   function tell(): void {
     shown = { ...shown };
@@ -132,9 +134,9 @@ export function createWatchers(run: string): Watchers {
     add(transport, from) {
       if (shown.watchers.length >= MAX_WATCHERS) return;
       made += 1;
-      // The first two are there from the beginning.
-      const name = made <= 2 ? (transport === "sse" ? "SSE" : "WebSocket") : `Late ${(late += 1)}`;
-      const watcher = createWatcher({ id: `w${made}`, name, run, transport, from, head, now, changed, came });
+      const isLate = made > FIRST.length;
+      const name = isLate ? `Late ${made - FIRST.length}` : NAMES[transport];
+      const watcher = createWatcher({ id: `w${made}`, name, isLate, run, transport, from, head, now, changed, came });
       shown = { ...shown, watchers: [...shown.watchers, watcher] };
       changed();
     },
@@ -153,8 +155,7 @@ export function createWatchers(run: string): Watchers {
       listeners.clear();
     },
   };
-  watchers.add("sse", "start");
-  watchers.add("ws", "start");
+  for (const transport of FIRST) watchers.add(transport, "start");
   return watchers;
 }
 
@@ -180,7 +181,8 @@ function judge(watchers: readonly Watcher[], tape: Tape): Pick<Shown, "verdict" 
   }
   const each = [...relations.values()];
   const differs = verdict.repeated > 0 || each.some(({ kind }) => kind === "differs");
-  const equal = each.length > 0 && each.every(({ kind }) => kind === "whole");
-  verdict.kind = differs ? "differs" : equal ? "equal" : longest.received === 0 ? "none" : "so-far";
+  const equal = each.every(({ kind }) => kind === "whole");
+  const isNothing = watchers.length === 0 || longest.received === 0;
+  verdict.kind = isNothing ? "none" : differs ? "differs" : equal ? "equal" : "so-far";
   return { verdict, relations };
 }

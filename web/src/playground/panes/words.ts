@@ -2,7 +2,7 @@
 
 import type { Relation } from "./equality.ts";
 import type { Gap, State, Watcher } from "./watcher.ts";
-import type { Verdict } from "./watchers.ts";
+import { NAMES, type Verdict } from "./watchers.ts";
 
 const FORMAT = new Intl.NumberFormat("en");
 
@@ -22,9 +22,9 @@ export const STATES: Readonly<Record<State, string>> = {
 };
 
 /** How a watcher came in. */
-export function entrance({ name, transport, from }: Watcher): string {
-  if (!name.startsWith("Late")) return transport === "sse" ? "Server-sent events" : "tokentape.v1";
-  return `${transport === "sse" ? "SSE" : "WebSocket"}, from ${from}`;
+export function entrance({ isLate, transport, from }: Watcher): string {
+  if (!isLate) return transport === "sse" ? "Server-sent events" : "tokentape.v1";
+  return `${NAMES[transport]}, from ${from}`;
 }
 
 /** What a time without a connection cost. */
@@ -45,7 +45,7 @@ export function sentence(verdict: Verdict, watchers: number): string {
   const all = some(watchers, "watcher");
   switch (verdict.kind) {
     case "none":
-      return "Nothing has come yet.";
+      return watchers === 0 ? "Nobody watches: add somebody." : "Nothing has come yet.";
     case "so-far":
       return `${all}, the same up to event ${count(verdict.upto)}.`;
     case "equal":
