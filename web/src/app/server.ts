@@ -1,6 +1,7 @@
 /** The server that these pages are from, and the one client that all of a page shares. */
 
 import { createClient } from "tokentape";
+import { IN_TAB, keep, readKept } from "./kept.ts";
 
 /** Ends with a slash; the pages may be mounted under any path. */
 export const BASE = new URL(".", document.baseURI).href;
@@ -8,7 +9,7 @@ export const BASE = new URL(".", document.baseURI).href;
 const KEY = "tokentape.key";
 
 // For as long as the tab is open: a key on disk would outlive the person who typed it.
-let key = sessionStorage.getItem(KEY) ?? "";
+let key = readKept(IN_TAB, KEY) ?? "";
 let ask: ((refused: boolean) => Promise<string>) | undefined;
 
 /** Says who asks the person for a key when the server wants one. */
@@ -23,7 +24,7 @@ export async function token(refused: boolean): Promise<string> {
   const tried = key;
   if ((tried !== "" && (await isAccepted(tried))) || key !== tried) return key;
   key = await ask(tried !== "");
-  sessionStorage.setItem(KEY, key);
+  keep(IN_TAB, KEY, key);
   return key;
 }
 
