@@ -137,6 +137,8 @@ export interface WatcherRow {
   /** Null for one of the application itself. */
   address: string | null;
   since: number;
+  /** Seconds that it has lasted, by the server's clock. */
+  age: number;
   cursor: string;
   lag: number;
   /** Its connection takes nothing at this moment. */

@@ -3,6 +3,7 @@
 import { useEffect } from "react";
 import { admin, type StreamInfo } from "../api.ts";
 import { bytes, count, lately } from "../format.ts";
+import { Events } from "../parts/events.tsx";
 import { Failure, isMissing, Missing } from "../parts/failure.tsx";
 import { Watchers } from "../parts/watchers.tsx";
 import { usePoll } from "../poll.ts";
@@ -23,8 +24,8 @@ export function Stream({ name, query }: { name: string; query: Route["query"] })
   const { data, error } = usePoll(name, (signal) => admin.stream(name, signal), 3000);
   const isRun = name.startsWith("runs/");
   useEffect(() => {
-    if (isRun) location.replace(routeTo(`runs/${name.slice(5)}`));
-  }, [isRun, name]);
+    if (isRun) location.replace(routeTo(`runs/${name.slice(5)}`, { event: query.event }));
+  }, [isRun, name, query.event]);
   if (isRun) return null;
   if (isMissing(error) && !data) return <Missing what="stream" name={name} error={error} />;
   const isChannel = data?.kind === "channel";
@@ -40,7 +41,14 @@ export function Stream({ name, query }: { name: string; query: Route["query"] })
       </header>
       <Failure error={error} data={data} />
       <Summary stream={data} />
-      {data && !isChannel ? <Records stream={data} selected={query.event} /> : <ChannelEvents name={name} query={query} />}
+      {isChannel ? (
+        <ChannelEvents name={name} query={query} />
+      ) : data ? (
+        <Records stream={data} selected={query.event} />
+      ) : (
+        // As high as what comes; what that is, is not known yet.
+        <Events events={[]} onSelect={() => {}} empty={error ? "Nothing was read." : "Loading…"} />
+      )}
       <div className={isChannel ? "halves wide" : undefined}>
         <Watchers stream={name} />
         {isChannel && <Presence name={name} />}
