@@ -27,8 +27,8 @@ export function Watchers({ stream, run }: { stream: string; run?: string }) {
   }
 
   const columns: readonly Column<WatcherRow>[] = [
-    { key: "transport", label: "Transport", width: "122px", cell: ({ transport }) => <span className="badge" data-hue={transport === "websocket" ? "ws" : "sse"}>{transport}</span> },
-    { key: "format", label: "Format", width: "minmax(76px, 0.8fr)", cell: ({ format }) => <span title={format}>{format}</span> },
+    { key: "transport", label: "Transport", width: "114px", cell: ({ transport }) => <span className="badge" data-hue={transport === "websocket" ? "ws" : "sse"}>{transport}</span> },
+    { key: "format", label: "Format", width: "minmax(76px, 1.1fr)", cell: ({ format }) => <span title={format}>{format}</span> },
     { key: "address", label: "Address", width: "minmax(150px, 1.3fr)", cell: ({ address, id }) => <span className="mono" title={id}>{address ?? "–"}</span> },
     { key: "since", label: "For", width: "84px", number: true, cell: ({ age }) => duration(Math.floor(age)) },
     { key: "cursor", label: "Cursor", width: "minmax(110px, 1fr)", cell: ({ cursor }) => <span className="mono number" title={cursor}>{cursor}</span> },

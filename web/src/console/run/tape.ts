@@ -12,6 +12,8 @@ export interface Mark {
   readonly time: number;
   /** Where it ends; of a stall. */
   readonly until?: number;
+  /** How many there were, if it stands for several. */
+  readonly times?: number;
 }
 
 /** A tool call, or its result, and the event that had it. */

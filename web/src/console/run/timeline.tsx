@@ -4,9 +4,10 @@ import { useMemo, useRef, type PointerEvent } from "react";
 import type { RunDetail } from "../api.ts";
 import { clock, count } from "../format.ts";
 import { PlaySign } from "../parts/pause.tsx";
+import { withResumes } from "./marks.ts";
 import { moved, SPEEDS, stepped, toggled } from "./playhead.ts";
 import type { Recording } from "./recording.ts";
-import { density, type Mark, type MarkKind, type Tape } from "./tape.ts";
+import { density, type Mark, type MarkKind } from "./tape.ts";
 import { useCount, usePlayhead, useRecorded } from "./use-recording.ts";
 
 const PARTS = 240;
@@ -73,6 +74,7 @@ export function Timeline({ recording, resumes }: { recording: Recording; resumes
             {left > 0 && number === LISTED - 1 && <span className="quiet small">{count(left)} more, then</span>}
             <button type="button" data-hue={SIGNS[mark.kind].hue} data-passed={mark.time <= here} title={mark.label} onClick={() => recording.turn((head, whole) => moved(head, mark.time, whole))}>
               <i /> {SIGNS[mark.kind].word}
+              {mark.times && ` ×${mark.times}`}
               <span className="quiet number">{clock(mark.time)}</span>
             </button>
           </li>
@@ -135,13 +137,6 @@ function Track({ recording, here, duration, at, marks, wave }: TrackProps) {
       <div className="head" style={{ left: at(here) }} />
     </div>
   );
-}
-
-function withResumes({ marks, begin, duration }: Tape, resumes: RunDetail["marks"]): readonly Mark[] {
-  if (resumes.length === 0) return marks;
-  const placed = resumes.map(({ at, label }): Mark => ({ kind: "resume", label, time: at * 1000 - begin }));
-  const seen = placed.filter(({ time }) => time >= 0 && time <= duration);
-  return [...marks, ...seen].sort((one, other) => one.time - other.time);
 }
 
 /** Keys of the whole page of a run; true where one was meant. */

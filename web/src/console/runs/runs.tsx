@@ -5,7 +5,7 @@ import { admin, MOST, type RunRow } from "../api.ts";
 import { count } from "../format.ts";
 import { Failure } from "../parts/failure.tsx";
 import { PauseButton, usePause } from "../parts/pause.tsx";
-import { SearchField } from "../parts/search-field.tsx";
+import { SearchField, soughtIn } from "../parts/search-field.tsx";
 import { type Column, Table } from "../parts/table.tsx";
 import { usePoll, useSettled } from "../poll.ts";
 import { type Route, setQuery } from "../route.ts";
@@ -20,7 +20,7 @@ const key = ({ id }: RunRow): string => id;
 
 export function Runs({ query }: { query: Route["query"] }) {
   const scope = scopeOf(query.state);
-  const text = query.q ?? "";
+  const text = soughtIn(query);
   const asked = useSettled(text.trim(), 200);
   const { data, error, refresh } = usePoll(`${scope} ${asked}`, (signal) => admin.runs({ state: scope, q: asked || undefined }, signal), 1500);
   const { shown, paused, toggle, news } = usePause(data, `${scope} ${asked}`);

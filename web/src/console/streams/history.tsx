@@ -26,7 +26,7 @@ export function History({ name, query }: { name: string; query: Route["query"] }
         selected={query.event}
         onSelect={(event) => setQuery({ event })}
         empty={data ? "Nothing is on this page." : error ? "Nothing was read." : "Loading…"}
-        actions={<PageButtons page={data} />}
+        actions={<PageButtons page={data} failed={error !== undefined} />}
       />
       {query.event && <Inspector stream={name} cursor={query.event} events={events} />}
     </>

@@ -31,7 +31,7 @@ export function Messages({ name, query }: { name: string; query: Route["query"] 
           <h2 id="messages-title">Messages</h2>
           <span className="quiet small number">{data?.items.length ?? ""}</span>
           <span className="grow" />
-          <PageButtons page={data} />
+          <PageButtons page={data} failed={error !== undefined} />
         </header>
         <ol className="messages scrolling" tabIndex={0} aria-label="Messages">
           {data?.items.map((message) => <One key={message.cursor} message={message} />)}

@@ -5,7 +5,7 @@ import { admin, MOST, type StreamRow } from "../api.ts";
 import { bytes, count, duration } from "../format.ts";
 import { Failure } from "../parts/failure.tsx";
 import { PauseButton, usePause } from "../parts/pause.tsx";
-import { SearchField } from "../parts/search-field.tsx";
+import { SearchField, soughtIn } from "../parts/search-field.tsx";
 import { type Column, Table } from "../parts/table.tsx";
 import { usePoll, useSettled } from "../poll.ts";
 import { type Route, routeTo, setQuery } from "../route.ts";
@@ -55,7 +55,7 @@ export function streamHref(stream: string): string {
 }
 
 export function Streams({ query }: { query: Route["query"] }) {
-  const text = query.q ?? "";
+  const text = soughtIn(query);
   const asked = useSettled(text.trim(), 200);
   const { data, error } = usePoll(asked, (signal) => admin.streams({ q: asked || undefined }, signal), 1500);
   const { shown, paused, toggle, news } = usePause(data, asked);
