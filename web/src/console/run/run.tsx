@@ -6,6 +6,7 @@ import { count, duration, lately, millis, rate } from "../format.ts";
 import { Events } from "../parts/events.tsx";
 import { Failure, isMissing, Missing } from "../parts/failure.tsx";
 import { Inspector } from "../parts/inspector.tsx";
+import { Summary, type Facts } from "../parts/summary.tsx";
 import { Watchers } from "../parts/watchers.tsx";
 import { usePoll } from "../poll.ts";
 import { type Route, routeTo, setQuery } from "../route.ts";
@@ -56,7 +57,7 @@ export function Run({ id, query }: { id: string; query: Route["query"] }) {
         )}
       </header>
       <Failure error={error} data={data} />
-      <Summary run={data} />
+      <About run={data} />
       <Notices recording={recording} run={data} />
       <Timeline recording={recording} resumes={resumes} />
       <div className="halves">
@@ -86,8 +87,9 @@ export function Run({ id, query }: { id: string; query: Route["query"] }) {
   );
 }
 
-function Summary({ run }: { run: RunDetail | undefined }) {
-  const facts: [string, string][] = [
+function About({ run }: { run: RunDetail | undefined }) {
+  const channel = run && run.stream !== `runs/${run.id}` ? run.stream : undefined;
+  const facts: Facts = [
     ["Model", run ? [...new Set([run.model, run.provider])].filter(Boolean).join(" at ") : "–"],
     ["Began", lately(run && run.created_at * 1000)],
     [run?.state === "done" ? "Took" : "Age", duration(run?.age)],
@@ -96,27 +98,9 @@ function Summary({ run }: { run: RunDetail | undefined }) {
     ["First token", millis(run?.ttft_ms)],
     ["Watchers", count(run?.watchers)],
     ["Worst lag", count(run?.lag)],
+    ...(channel ? [["Channel", channel, <a href={routeTo(`streams/${channel}`)}>{channel}</a>] as const] : []),
   ];
-  return (
-    <dl className="summary card">
-      {facts.map(([name, value]) => (
-        <div key={name}>
-          <dt className="quiet small">{name}</dt>
-          <dd className="number" title={value}>
-            {value}
-          </dd>
-        </div>
-      ))}
-      {run && run.stream !== `runs/${run.id}` && (
-        <div>
-          <dt className="quiet small">Channel</dt>
-          <dd>
-            <a href={routeTo(`streams/${run.stream}`)}>{run.stream}</a>
-          </dd>
-        </div>
-      )}
-    </dl>
-  );
+  return <Summary facts={facts} />;
 }
 
 function Notices({ recording, run }: { recording: Recording; run: RunDetail | undefined }) {

@@ -155,7 +155,8 @@ export function timelineKey(event: KeyboardEvent, recording: Recording, resumes:
   const step = (forward: boolean): void => recording.turn((head, duration) => stepped(head, withResumes(tape, resumes).map(({ time }) => time), forward, duration));
   const jump = (ms: number): void => recording.turn((head, duration) => moved(head, (head.place ?? duration) + ms, duration));
   const move = event.ctrlKey || event.metaKey || event.altKey ? undefined : moves[event.key];
-  move?.();
+  // Held down, it would play and pause in turn.
+  if (!(event.repeat && event.key === " ")) move?.();
   return move !== undefined;
 }
 

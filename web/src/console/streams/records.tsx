@@ -1,6 +1,7 @@
 import { useMemo } from "react";
 import { parseCursor } from "tokentape";
 import type { StreamInfo } from "../api.ts";
+import { count } from "../format.ts";
 import { Events } from "../parts/events.tsx";
 import { Inspector } from "../parts/inspector.tsx";
 import { setQuery } from "../route.ts";
@@ -19,7 +20,7 @@ export function Records({ stream, selected }: { stream: StreamInfo; selected: st
 
   return (
     <>
-      <Events title="Records" events={records} moving selected={selected} onSelect={(event) => setQuery({ event })} empty="No record yet." />
+      <Events title={records.length === SHOWN ? `The newest ${count(SHOWN)} records` : "Records"} events={records} moving selected={selected} onSelect={(event) => setQuery({ event })} empty="No record yet." />
       {selected && <Inspector stream={stream.name} cursor={selected} events={records} />}
     </>
   );

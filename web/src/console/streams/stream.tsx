@@ -5,6 +5,7 @@ import { admin, type StreamInfo } from "../api.ts";
 import { bytes, count, lately } from "../format.ts";
 import { Events } from "../parts/events.tsx";
 import { Failure, isMissing, Missing } from "../parts/failure.tsx";
+import { Summary, type Facts } from "../parts/summary.tsx";
 import { Watchers } from "../parts/watchers.tsx";
 import { usePoll } from "../poll.ts";
 import { type Route, routeTo, setQuery } from "../route.ts";
@@ -40,7 +41,7 @@ export function Stream({ name, query }: { name: string; query: Route["query"] })
         )}
       </header>
       <Failure error={error} data={data} />
-      <Summary stream={data} />
+      <About stream={data} />
       {isChannel ? (
         <ChannelEvents name={name} query={query} />
       ) : data ? (
@@ -82,8 +83,8 @@ function ChannelEvents({ name, query }: { name: string; query: Route["query"] })
   );
 }
 
-function Summary({ stream }: { stream: StreamInfo | undefined }) {
-  const facts: [string, string][] = [
+function About({ stream }: { stream: StreamInfo | undefined }) {
+  const facts: Facts = [
     ["Kind", stream ? (stream.kind ?? stream.content_type) : "–"],
     ["Head", stream?.cursor ?? "–"],
     ["Events kept", stream ? count(stream.last && stream.last - stream.first + 1) : "–"],
@@ -92,16 +93,5 @@ function Summary({ stream }: { stream: StreamInfo | undefined }) {
     ["Newest event", lately(stream && (stream.appended_at || null))],
     ["Watchers", count(stream?.watchers)],
   ];
-  return (
-    <dl className="summary card">
-      {facts.map(([name, value]) => (
-        <div key={name}>
-          <dt className="quiet small">{name}</dt>
-          <dd className="number" title={value}>
-            {value}
-          </dd>
-        </div>
-      ))}
-    </dl>
-  );
+  return <Summary facts={facts} />;
 }
