@@ -353,7 +353,14 @@ async def test_it_says_what_keeps_it_from_the_server(browser: Browser, own_serve
         async with composed(toml=toml) as (_, url), visiting(browser, f"{url}console") as visit:
             page = visit.page
             dialog = page.get_by_role("dialog")
+            # It is not away while it waits for a key.
+            away = page.get_by_text("The server does not answer")
+            await page.route("**/v1/admin/**", lambda route: route.abort())
+            await page.reload()
+            await expect(away).to_be_visible()
+            await page.unroute_all()
             await expect(dialog).to_be_visible()
+            await expect(away).to_have_count(0)
             await page.keyboard.press("Escape")
             await button(page, "Enter a key").click()
             # One that is refused is forgotten by whoever gives no other.

@@ -12,14 +12,22 @@ const KEY = "tokentape.key";
 let key = readKept(IN_TAB, KEY) ?? "";
 let ask: ((refused: boolean) => Promise<string>) | undefined;
 
+let refused: (() => void) | undefined;
+
+/** Says who is told when the server has refused a request for want of a key: before somebody is asked for one. */
+export function whenRefused(listener: typeof refused): void {
+  refused = listener;
+}
+
 /** Says who asks the person for a key when the server wants one. */
 export function askForKey(asking: typeof ask): void {
   ask = asking;
 }
 
 /** The key, if any; after a refusal, a new one from the person. */
-export async function token(refused: boolean): Promise<string> {
-  if (!refused || !ask) return key;
+export async function token(wasRefused: boolean): Promise<string> {
+  if (wasRefused) refused?.();
+  if (!wasRefused || !ask) return key;
   // Requests that were under way together are refused one after the other: the key may be another one by now.
   const tried = key;
   if ((tried !== "" && (await isAccepted(tried))) || key !== tried) return key;

@@ -1,7 +1,7 @@
 /** The admin API of the server (`/v1/admin/…`): what it answers, and one function for each route. */
 
 import { TokentapeError } from "tokentape";
-import { client } from "../app/server.ts";
+import { client, whenRefused } from "../app/server.ts";
 import { health } from "./health.ts";
 
 /** Milliseconds over the last seconds; the percentiles are null while nothing was counted. */
@@ -163,6 +163,9 @@ export interface Stopped {
   ended: string[];
   unknown: string[];
 }
+
+// Somebody who is asked for a key may take his time; the server is there meanwhile.
+whenRefused(health.heard);
 
 type Query = Record<string, string | number | undefined>;
 type Signal = AbortSignal | undefined;
