@@ -257,6 +257,19 @@ async def test_a_watcher_who_is_cut_loses_nothing(browser: Browser, server: Serv
         await expect(watchers).to_have_count(2)
         marks = page.get_by_role("list", name="Marks")
         await expect(marks).to_have_text(re.compile(r"Resume.*Resume|Resume ×2"))
+        # A finger that scrolls the list takes it from what is new.
+        follow = button(page, "Follow")
+        await expect(follow).to_have_attribute("aria-pressed", "true")
+        listed = page.get_by_role("listbox")
+        await listed.evaluate("node => node.scrollIntoView({ block: 'center' })")
+        box = await listed.bounding_box()
+        assert box is not None
+        fingers = await page.context.new_cdp_session(page)
+        for move, down in (("touchStart", 0), ("touchMove", 40), ("touchMove", 90)):
+            touch = {"x": box["x"] + 80, "y": box["y"] + 60 + down}
+            await fingers.send("Input.dispatchTouchEvent", {"type": move, "touchPoints": [touch]})
+        await fingers.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        await expect(follow).to_have_attribute("aria-pressed", "false")
         await button(page, "Stop…").click()
         await button(page.get_by_role("dialog"), "Stop this run").click()
         await expect(page.get_by_role("heading", name="1 stopped")).to_be_visible()
