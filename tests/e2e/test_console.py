@@ -57,6 +57,9 @@ IS_COLOURED = """() => {
 }"""
 """The first chart has a line that is blue."""
 
+NO_STORAGE = """for (const name of ["localStorage", "sessionStorage"])
+  Object.defineProperty(window, name, { get() { throw new DOMException("Denied.", "SecurityError"); } });"""
+
 
 async def ask(server: Served, path: str, **query: str) -> str:
     async with (
@@ -132,8 +135,14 @@ async def test_overview_and_runs_show_what_is_true(browser: Browser, server: Ser
         await expect(dialog.get_by_role("heading")).to_have_text("2 stopped, 1 had ended")
         await button(dialog, "Close").click()
         await expect(dialog).to_have_count(0)
+        await expect(button(page, "Stop…")).to_be_focused()
         await button(page, re.compile("^Resume")).click()
         await expect(page.get_by_text("No run is like this.")).to_be_visible()
+        # What is held does not answer what is asked for next.
+        await button(page, "Pause").click()
+        await button(page, "Ended").click()
+        await expect(page.locator(f"[data-key={quick}]")).to_be_visible()
+        await expect(button(page, "Pause")).to_be_visible()
         for run in runs[:2]:
             assert (await client.run(run)).reason == "stopped"
             assert '"detail":"enough of it"' in await ask(server, f"runs/{run}/events")
@@ -212,6 +221,14 @@ async def test_a_run_is_replayed_on_its_timeline(browser: Browser, server: Serve
         await expect(inspector.locator(f"[data-cursor='{cursor}']")).to_have_count(0)
         await page.keyboard.press("Escape")
         await expect(inspector).to_have_count(0)
+        # Another one is chosen in the list while one is looked at: Escape is for that as well.
+        chosen = page.locator(".event[aria-selected=true]")
+        for number in (1, 2):
+            await page.locator(".event").nth(number).click()
+            await expect(chosen.locator(".number").first).to_have_text(str(number + 1))
+        await expect(page.get_by_role("listbox")).to_be_focused()
+        await page.keyboard.press("Escape")
+        await expect(inspector).to_have_count(0)
 
 
 async def test_a_watcher_who_is_cut_loses_nothing(browser: Browser, server: Served, client: Client) -> None:
@@ -239,7 +256,20 @@ async def test_a_watcher_who_is_cut_loses_nothing(browser: Browser, server: Serv
             await expect(page.locator(f"[data-key={name}]")).to_have_count(0)
         await expect(watchers).to_have_count(2)
         marks = page.get_by_role("list", name="Marks")
-        await expect(marks.get_by_text("Resume")).to_have_count(2)
+        await expect(marks).to_have_text(re.compile(r"Resume.*Resume|Resume ×2"))
+        # A finger that scrolls the list takes it from what is new.
+        follow = button(page, "Follow")
+        await expect(follow).to_have_attribute("aria-pressed", "true")
+        listed = page.get_by_role("listbox")
+        await listed.evaluate("node => node.scrollIntoView({ block: 'center' })")
+        box = await listed.bounding_box()
+        assert box is not None
+        fingers = await page.context.new_cdp_session(page)
+        for move, down in (("touchStart", 0), ("touchMove", 40), ("touchMove", 90)):
+            touch = {"x": box["x"] + 80, "y": box["y"] + 60 + down}
+            await fingers.send("Input.dispatchTouchEvent", {"type": move, "touchPoints": [touch]})
+        await fingers.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        await expect(follow).to_have_attribute("aria-pressed", "false")
         await button(page, "Stop…").click()
         await button(page.get_by_role("dialog"), "Stop this run").click()
         await expect(page.get_by_role("heading", name="1 stopped")).to_be_visible()
@@ -307,13 +337,14 @@ async def test_what_a_model_says_is_shown_as_text(browser: Browser) -> None:
         yield {"type": "tool_call", "data": {"id": "c1", "name": HOSTILE, "arguments": HOSTILE}}
 
     async with composed() as (tape, url):
-        run = await tape.record(hostile(), metadata={HOSTILE: HOSTILE})
+        run = await tape.record(hostile(), metadata={HOSTILE: HOSTILE, "order": 20261122.5})
         async with looking(browser, url, f"/runs/{run.id}") as visit:
             page = visit.page
             assert await run.text() == HOSTILE
             await expect(page.locator("[data-part=text]")).to_have_text(HOSTILE)
             await expect(page.locator(".tools")).to_have_text(f"{HOSTILE}({HOSTILE})")
-            await expect(page.get_by_label("Metadata").get_by_role("term")).to_have_text(HOSTILE)
+            await expect(page.get_by_label("Metadata").get_by_role("term")).to_have_text([HOSTILE, "order"])
+            await expect(page.get_by_label("Metadata").get_by_role("definition")).to_have_text([HOSTILE, "20261122.5"])
             await page.locator(".event").nth(1).click()
             await expect(page.locator("[data-part=frame]")).to_contain_text("onerror")
             await expect(page.locator("main :is(img, script, iframe)")).to_have_count(0)
@@ -325,15 +356,34 @@ async def test_it_says_what_keeps_it_from_the_server(browser: Browser, own_serve
         async with composed(toml=b'[admin]\nenabled = "off"') as (_, url), visiting(browser, f"{url}console") as visit:
             await expect(visit.page.get_by_role("heading", name="The admin API is off")).to_be_visible()
             await expect(visit.page.locator("pre")).to_contain_text('enabled = "on"')
+            # A browser that may keep nothing for us.
+            await visit.page.add_init_script(NO_STORAGE)
+            await visit.page.reload()
+            await expect(visit.page.get_by_role("heading", name="The admin API is off")).to_be_visible()
 
     async def key() -> None:
         toml = b'[auth]\napi_keys = ["a-key-of-sixteen-characters"]'
         async with composed(toml=toml) as (_, url), visiting(browser, f"{url}console") as visit:
             page = visit.page
             dialog = page.get_by_role("dialog")
+            # It is not away while it waits for a key.
+            away = page.get_by_text("The server does not answer")
+            await page.route("**/v1/admin/**", lambda route: route.abort())
+            await page.reload()
+            await expect(away).to_be_visible()
+            await page.unroute_all()
             await expect(dialog).to_be_visible()
+            await expect(away).to_have_count(0)
             await page.keyboard.press("Escape")
             await button(page, "Enter a key").click()
+            # One that is refused is forgotten by whoever gives no other.
+            await dialog.get_by_label("Key").fill("another-key-of-as-many-characters")
+            await button(dialog, "Use it").click()
+            await button(page, "Enter a key").click()
+            await expect(dialog.get_by_role("heading")).to_have_text("The server refused this key")
+            await page.keyboard.press("Escape")
+            await button(page, "Enter a key").click()
+            await expect(dialog.get_by_role("heading")).to_have_text("This server wants a key")
             await dialog.get_by_label("Key").fill("a-key-of-sixteen-characters")
             await button(dialog, "Use it").click()
             await expect(page.locator("[data-tile='Live runs']")).to_have_text("0")
@@ -343,11 +393,27 @@ async def test_it_says_what_keeps_it_from_the_server(browser: Browser, own_serve
         async with visiting(browser, f"{own_server.url}console") as visit:
             page = visit.page
             await expect(page.locator(".bar .badge")).to_have_text("Live")
+            async with own_server.client() as client:
+                await client.publish("rooms/a", Publish("chat:said", {"text": "from before"}))
             await own_server.kill()
             await expect(page.get_by_text("The server does not answer")).to_be_visible()
             await expect(page.locator(".bar .badge")).to_have_text("Waiting")
             await own_server.start()
             await expect(page.get_by_text("The server does not answer")).to_have_count(0)
             await expect(page.locator(".bar .badge")).to_have_text("Live")
+            # What is asked for once comes as well when the server is back.
+            await page.goto(f"{own_server.url}console#/streams/rooms/a")
+            await expect(page.get_by_text("from before")).to_be_visible()
+            await own_server.kill()
+            await button(page, "History").click()
+            await expect(page.get_by_text("Nothing was read.")).to_be_visible()
+            await own_server.start()
+            await expect(page.get_by_text("from before")).to_be_visible()
+            # An address that was spoilt has a way out.
+            await page.goto(f"{own_server.url}console#/streams/rooms/a?view=history&before=spoilt")
+            await page.reload()
+            await expect(page.get_by_text("'spoilt' is not a cursor")).to_be_visible()
+            await button(page, "Newest").click()
+            await expect(page.get_by_text("from before")).to_be_visible()
 
     await asyncio.gather(off(), key(), gone())

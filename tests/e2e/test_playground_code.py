@@ -53,6 +53,14 @@ async def test_what_is_copied_gives_the_same_answer(playground: Playground, serv
         await dialog.get_by_role("button", name="Copy the code").click()
         await expect(dialog.get_by_role("button", name="Copied")).to_be_visible()
         copied[name] = str(await page.evaluate("navigator.clipboard.readText()"))
+    # Where there is no such clipboard, as on an origin of a LAN, from within the dialog too. Its edge is a part of it.
+    await page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('not here')); }")
+    await dialog.click(position={"x": 5, "y": 5})
+    await dialog.get_by_role("button", name="curl", exact=True).click()
+    await expect(dialog.get_by_role("region", name="curl", exact=True)).to_contain_text("messages")
+    await dialog.get_by_role("button", name="Copy the code").click()
+    await expect(dialog.get_by_role("button", name="Copied")).to_be_visible()
+    assert await page.evaluate("navigator.clipboard.readText()") == copied["curl"]
 
     (tmp_path / "asked.py").write_text(copied["Python"])
     package = tmp_path / "node_modules" / "tokentape"

@@ -69,6 +69,7 @@ async def test_a_watcher_that_reads_nothing_shows_its_lag_is_cut_and_misses_noth
         assert (behind["transport"], behind["format"]) == ("sse", "native")
         assert behind["address"].startswith("127.0.0.1:")
         assert behind["address"] != level["address"]
+        assert 0 < level["age"] <= behind["age"] < PATIENCE
         assert (await rig.ask("GET", "/v1/admin/streams")).json["streams"][0]["lag"] == behind["lag"]
         assert [row["id"] for row in (await watchers(rig, "room", limit=1))["watchers"]] == [behind["id"]]
 

@@ -11,7 +11,8 @@ const WORDS = {
 /** How the page's own connection is. */
 export function Connection() {
   const { state, transport, error } = useConnection();
-  const title = [transport === "ws" ? "WebSocket" : "Event streams", error?.message].filter(Boolean).join(": ");
+  const means = state === "idle" ? "This page watches nothing at this moment" : transport === "ws" ? "WebSocket" : "Event streams";
+  const title = [means, error?.message].filter(Boolean).join(": ");
   return (
     <span className="badge connection" data-state={state} role="status" title={title}>
       {WORDS[state]}

@@ -14,7 +14,8 @@ function copySelected(text: string): boolean {
   const focused = document.activeElement;
   field.value = text;
   field.className = "visually-hidden";
-  document.body.append(field);
+  // What is outside of a dialog in front of the page takes no selection.
+  (focused?.closest("dialog") ?? document.body).append(field);
   field.select();
   const done = document.execCommand("copy");
   field.remove();

@@ -12,6 +12,8 @@ export function KeyDialog() {
       if (!answer.current) {
         answer.current = Promise.withResolvers();
         setRefused(wasRefused);
+        // Else whoever closes it would give the key of the last time again.
+        if (dialog.current) dialog.current.returnValue = "";
         dialog.current?.showModal();
       }
       return answer.current.promise;

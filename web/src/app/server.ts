@@ -1,6 +1,7 @@
 /** The server that these pages are from, and the one client that all of a page shares. */
 
 import { createClient } from "tokentape";
+import { IN_TAB, keep, readKept } from "./kept.ts";
 
 /** Ends with a slash; the pages may be mounted under any path. */
 export const BASE = new URL(".", document.baseURI).href;
@@ -8,8 +9,15 @@ export const BASE = new URL(".", document.baseURI).href;
 const KEY = "tokentape.key";
 
 // For as long as the tab is open: a key on disk would outlive the person who typed it.
-let key = sessionStorage.getItem(KEY) ?? "";
+let key = readKept(IN_TAB, KEY) ?? "";
 let ask: ((refused: boolean) => Promise<string>) | undefined;
+
+let refused: (() => void) | undefined;
+
+/** Says who is told when the server has refused a request for want of a key: before somebody is asked for one. */
+export function whenRefused(listener: typeof refused): void {
+  refused = listener;
+}
 
 /** Says who asks the person for a key when the server wants one. */
 export function askForKey(asking: typeof ask): void {
@@ -17,13 +25,14 @@ export function askForKey(asking: typeof ask): void {
 }
 
 /** The key, if any; after a refusal, a new one from the person. */
-export async function token(refused: boolean): Promise<string> {
-  if (!refused || !ask) return key;
+export async function token(wasRefused: boolean): Promise<string> {
+  if (wasRefused) refused?.();
+  if (!wasRefused || !ask) return key;
   // Requests that were under way together are refused one after the other: the key may be another one by now.
   const tried = key;
   if ((tried !== "" && (await isAccepted(tried))) || key !== tried) return key;
   key = await ask(tried !== "");
-  sessionStorage.setItem(KEY, key);
+  keep(IN_TAB, KEY, key);
   return key;
 }
 

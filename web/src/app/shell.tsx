@@ -59,15 +59,17 @@ class Boundary extends Component<{ children: ReactNode }, { error?: Error }> {
   override render(): ReactNode {
     if (!this.state.error) return this.props.children;
     return (
-      <main id="content" className="card sorry" role="alert">
-        <h1>This page has failed</h1>
-        <p>
-          <code>{this.state.error.message}</code>
-        </p>
-        <p>Nothing is lost: what was generated is on the server.</p>
-        <button type="button" onClick={() => location.reload()}>
-          Load it again
-        </button>
+      <main id="content" tabIndex={-1}>
+        <section className="card sorry" role="alert">
+          <h1>This page has failed</h1>
+          <p>
+            <code>{this.state.error.message}</code>
+          </p>
+          <p>Nothing is lost: what was generated is on the server.</p>
+          <button type="button" onClick={() => location.reload()}>
+            Load it again
+          </button>
+        </section>
       </main>
     );
   }

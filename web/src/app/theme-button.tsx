@@ -1,4 +1,5 @@
 import { useLayoutEffect, useState } from "react";
+import { keep, ON_DEVICE, readKept } from "./kept.ts";
 
 const KEY = "tokentape.theme";
 const NEXT = { system: "light", light: "dark", dark: "system" } as const;
@@ -10,12 +11,12 @@ type Theme = keyof typeof NEXT;
 /** Light, dark, or as the system is; kept on this device. */
 export function ThemeButton() {
   const [theme, setTheme] = useState<Theme>(() => {
-    const kept = localStorage.getItem(KEY);
+    const kept = readKept(ON_DEVICE, KEY);
     return kept === "light" || kept === "dark" ? kept : "system";
   });
   useLayoutEffect(() => {
     document.documentElement.dataset.theme = theme;
-    localStorage.setItem(KEY, theme);
+    keep(ON_DEVICE, KEY, theme);
   }, [theme]);
   const label = `Colours: ${WORDS[theme]}`;
   return (

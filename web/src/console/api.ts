@@ -1,7 +1,7 @@
 /** The admin API of the server (`/v1/admin/…`): what it answers, and one function for each route. */
 
 import { TokentapeError } from "tokentape";
-import { client } from "../app/server.ts";
+import { client, whenRefused } from "../app/server.ts";
 import { health } from "./health.ts";
 
 /** Milliseconds over the last seconds; the percentiles are null while nothing was counted. */
@@ -137,6 +137,8 @@ export interface WatcherRow {
   /** Null for one of the application itself. */
   address: string | null;
   since: number;
+  /** Seconds that it has lasted, by the server's clock. */
+  age: number;
   cursor: string;
   lag: number;
   /** Its connection takes nothing at this moment. */
@@ -161,6 +163,9 @@ export interface Stopped {
   ended: string[];
   unknown: string[];
 }
+
+// Somebody who is asked for a key may take his time; the server is there meanwhile.
+whenRefused(health.heard);
 
 type Query = Record<string, string | number | undefined>;
 type Signal = AbortSignal | undefined;

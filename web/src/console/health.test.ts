@@ -15,8 +15,8 @@ test("it says since when the server is gone, and that it is back", () => {
   expect(health.get()).toEqual({ state: "well" });
 });
 
-test.each([["admin_off", "off"], ["unauthorized", "key"], ["run_not_found", "well"], ["internal_error", "well"]])("%s: %s", (code, state) => {
+test.each([["admin_off", "off"], ["unauthorized", "key"], ["run_not_found", "well"], ["internal_error", "well"], ["store_unavailable", "well"]])("%s: %s", (code, state) => {
   const health = createHealth();
-  health.failed(fault(code, 404));
+  health.failed(fault(code, code.startsWith("store_") ? 503 : 404));
   expect(health.get().state).toBe(state);
 });

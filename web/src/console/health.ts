@@ -37,8 +37,9 @@ export function createHealth(now: () => number = Date.now): HealthStore {
   };
 }
 
-function isGone({ code, status }: TokentapeError): boolean {
-  return code === "unreachable" || code === "shutting_down" || status >= 502;
+/** Whether nobody answered, or somebody in its place. A server whose store is away is there, and says so. */
+export function isGone({ code, status }: TokentapeError): boolean {
+  return code === "unreachable" || code === "shutting_down" || (status >= 502 && !code.startsWith("store_"));
 }
 
 export const health = createHealth();

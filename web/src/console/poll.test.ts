@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { TokentapeError } from "tokentape";
 import { createPoll } from "./poll.ts";
 
 const page = Object.assign(new EventTarget(), { visibilityState: "visible" });
@@ -64,4 +65,19 @@ test("an answer stays while the server is away, and the last one is the last", a
   expect(poll.get()).toEqual({ data: "done" });
   expect(asked).toHaveBeenCalledTimes(3);
   leave();
+});
+
+test("what is wanted once is asked for until the server is there, and not where it was refused", async () => {
+  const away = new TokentapeError("unreachable", "away", { retryable: true });
+  const answers = [async () => Promise.reject(away), async () => "there"];
+  const asked = vi.fn(async () => answers.shift()!());
+  const refused = vi.fn(async () => Promise.reject(new TokentapeError("bad_request", "no", { status: 400 })));
+  const [poll, other] = [createPoll(asked, 0), createPoll(refused, 0)];
+  const leave = [poll.subscribe(() => {}), other.subscribe(() => {})];
+  await vi.advanceTimersByTimeAsync(0);
+  expect(poll.get().error).toBe(away);
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(poll.get()).toEqual({ data: "there" });
+  expect([asked.mock.calls.length, refused.mock.calls.length]).toEqual([2, 1]);
+  leave.forEach((each) => each());
 });

@@ -1,7 +1,11 @@
 /** Asks again and again while somebody looks: one request at a time, none while the page is hidden or left. */
 
 import { useEffect, useMemo, useState, useSyncExternalStore } from "react";
+import { TokentapeError } from "tokentape";
 import { createStore } from "./store.ts";
+
+/** Milliseconds until what is asked for once, and was not to be had, is asked for again. */
+const RETRY = 3000;
 
 export interface Polled<T> {
   /** The last answer; it stays while the server is away. */
@@ -51,15 +55,21 @@ export function createPoll<T>(fetcher: (signal: AbortSignal) => Promise<T>, inte
     );
     if (mine.signal.aborted) return;
     set(answer);
-    const isLast = !answer.error && answer.data !== undefined && until?.(answer.data);
-    if (interval > 0 && !isLast) timer = setTimeout(() => void look(), interval);
+    const { data, error } = answer;
+    const isLast = error ? interval === 0 && !isPassing(error) : interval === 0 || (data !== undefined && until?.(data));
+    if (!isLast) timer = setTimeout(() => void look(), interval || RETRY);
   }
 
   return { get, subscribe, refresh: turn };
 }
 
+/** Whether the same may be answered later: the server was away. */
+export function isPassing(error: Error): boolean {
+  return error instanceof TokentapeError && error.retryable;
+}
+
 /**
- * What `fetcher` answers, asked every `interval` milliseconds (0: once); anew when `key` changes, until when the answer
+ * What `fetcher` answers, asked every `interval` milliseconds (0: until it is there); anew when `key` changes, until when the answer
  * to the last key stays. A component that shows another thing is another component: give it a `key` of its own.
  */
 export function usePoll<T>(

@@ -12,6 +12,9 @@ test.each([
   ["#/streams/50%", "stream", "50%", {}],
   ["#/nowhere/else", "unknown", "nowhere/else", {}],
   ["#/toString", "unknown", "toString", {}],
+  ["#/streams/../models", "unknown", "streams/../models", {}],
+  ["#/streams/rooms/%2e%2E/%2E%2e/models", "unknown", "streams/rooms/%2e%2E/%2E%2e/models", {}],
+  ["#/streams/rooms/a..b", "stream", "rooms/a..b", {}],
 ])("%s", (hash, screen, name, query) => {
   expect(parseRoute(hash)).toEqual({ screen, name, query });
 });

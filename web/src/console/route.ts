@@ -17,7 +17,8 @@ export function parseRoute(hash: string): Route {
   const [list = "", ...rest] = path.split("/");
   const name = decode(rest.join("/"));
   if (list === "") return { screen: "overview", name: "", query };
-  if (!Object.hasOwn(LISTS, list)) return { screen: "unknown", name: path, query };
+  // `..` is no name, but a way to another route of the server.
+  if (!Object.hasOwn(LISTS, list) || /(^|\/)\.\.?(\/|$)/.test(name)) return { screen: "unknown", name: path, query };
   return { screen: name ? LISTS[list as keyof typeof LISTS] : (list as keyof typeof LISTS), name, query };
 }
 

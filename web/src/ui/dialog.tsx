@@ -1,4 +1,4 @@
-import { useEffect, useId, useRef, type ReactNode } from "react";
+import { useEffect, useId, useRef, type MouseEvent, type ReactNode } from "react";
 
 interface DialogProps {
   title: string;
@@ -11,6 +11,8 @@ interface DialogProps {
 /** A dialog in front of the page. Escape, its button and a click beside it close it. */
 export function Dialog({ title, isOpen, onClose, className, children }: DialogProps) {
   const dialog = useRef<HTMLDialogElement>(null);
+  // Who marks text in here, and lets go beside it, does not mean to leave.
+  const began = useRef(false);
   const id = useId();
   useEffect(() => {
     if (isOpen) dialog.current?.showModal();
@@ -22,7 +24,10 @@ export function Dialog({ title, isOpen, onClose, className, children }: DialogPr
       className={className}
       aria-labelledby={id}
       onClose={onClose}
-      onClick={(event) => event.target === dialog.current && dialog.current.close()}
+      onPointerDown={(event) => {
+        began.current = isBeside(event);
+      }}
+      onClick={(event) => began.current && isBeside(event) && dialog.current?.close()}
     >
       <header className="dialog-head">
         <h2 id={id}>{title}</h2>
@@ -33,4 +38,11 @@ export function Dialog({ title, isOpen, onClose, className, children }: DialogPr
       {isOpen && children}
     </dialog>
   );
+}
+
+/** By its place: the dialog's own padding is the dialog too, as far as events tell. */
+function isBeside({ target, currentTarget, clientX, clientY }: MouseEvent): boolean {
+  if (target !== currentTarget) return false;
+  const { left, right, top, bottom } = currentTarget.getBoundingClientRect();
+  return clientX < left || clientX > right || clientY < top || clientY > bottom;
 }

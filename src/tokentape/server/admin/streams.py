@@ -72,6 +72,8 @@ class WatcherRow(msgspec.Struct, frozen=True, kw_only=True):
     address: str | None
     since: float
     """Seconds since the Unix epoch."""
+    age: float
+    """Seconds that it has lasted."""
     cursor: str
     lag: int
     """Events that it has not been sent."""
@@ -149,10 +151,11 @@ async def _watchers(call: Call[WatchersQuery, None], admin: Admin) -> Response:
     tail = admin.services.hub.tail(check_stream_name(call.path("name")))
     found = tuple(tail.attached) if tail is not None else ()
     shown = nlargest(call.query.limit, found, key=lambda watcher: (_lag(watcher), -watcher.number))
-    return answer(WatcherRows(len(found), [_watcher(admin.services, watcher) for watcher in shown]))
+    now = time.time()
+    return answer(WatcherRows(len(found), [_watcher(admin.services, watcher, now) for watcher in shown]))
 
 
-def _watcher(services: Services, watcher: Watcher) -> WatcherRow:
+def _watcher(services: Services, watcher: Watcher, now: float) -> WatcherRow:
     outlet = watcher.outlet
     peer = outlet.peer if isinstance(outlet, Reaching) else IN_PROCESS
     return WatcherRow(
@@ -161,6 +164,7 @@ def _watcher(services: Services, watcher: Watcher) -> WatcherRow:
         format=watcher.view.format,
         address=peer.address,
         since=watcher.since,
+        age=max(0.0, now - watcher.since),
         cursor=str(Cursor(watcher.ready.cursor.epoch, watcher.cursor)),
         lag=_lag(watcher),
         paused=not outlet.writable,

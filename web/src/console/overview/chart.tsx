@@ -3,13 +3,17 @@ import type { Sample } from "../api.ts";
 import { hour } from "../format.ts";
 import { columns, inWords } from "../samples.ts";
 import type { ChartSpec } from "./charts.ts";
-import type { Plot } from "./plot.ts";
+import type { createPlot, Plot } from "./plot.ts";
+
+/** What draws the charts is loaded with the first one; undefined where it cannot be had, as from a server of another version. */
+const loadPlot = (): Promise<typeof createPlot | undefined> => import("./plot.ts").then((plot) => plot.createPlot, () => undefined);
 
 /** One chart: its lines, what they are at this moment or where somebody points, and the same in words. */
 export function Chart({ spec, samples, span }: { spec: ChartSpec; samples: readonly Sample[]; span: number }) {
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<Plot>(null);
   const [place, setPlace] = useState<number | null>(null);
+  const [failed, setFailed] = useState(false);
   const id = useId();
   const data = useMemo(() => columns(samples, spec.lines.map(({ reading }) => reading), span), [samples, spec, span]);
   const latest = useRef({ data, span });
@@ -26,8 +30,9 @@ export function Chart({ spec, samples, span }: { spec: ChartSpec; samples: reado
     const theme = new MutationObserver(() => plot.current?.repaint());
     const scheme = matchMedia("(prefers-color-scheme: dark)");
     const repaint = (): void => plot.current?.repaint();
-    void import("./plot.ts").then(({ createPlot }) => {
+    void loadPlot().then((createPlot) => {
       if (left) return;
+      if (!createPlot) return setFailed(true);
       plot.current = createPlot(node, spec, setPlace);
       plot.current.show(latest.current.data, latest.current.span);
       size.observe(node);
@@ -64,7 +69,9 @@ export function Chart({ spec, samples, span }: { spec: ChartSpec; samples: reado
           ))}
         </span>
       </figcaption>
-      <div ref={box} className="plot" role="img" aria-label={`${spec.name}. ${words}`} />
+      <div ref={box} className="plot" role="img" aria-label={`${spec.name}. ${words}`}>
+        {failed && <p className="quiet small">It cannot be drawn: what draws it did not load. Load this page again.</p>}
+      </div>
     </figure>
   );
 }

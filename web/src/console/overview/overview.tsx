@@ -16,7 +16,9 @@ export function Overview() {
   const { data, error } = usePoll("overview", admin.overview, 2000);
   const { samples, flowing } = useSyncExternalStore(live.subscribe, live.get);
   const [span, setSpan] = useState<number>(SPANS[1]);
-  const latest = samples.at(-1) ?? data?.sample;
+  // One way or the other: the server gives live samples to a number of pages only.
+  const newest = samples.at(-1);
+  const latest = newest && !(data && data.sample.at > newest.at) ? newest : data?.sample;
   return (
     <>
       <header className="title">
@@ -45,7 +47,7 @@ export function Overview() {
           href={routeTo("runs", { state: "live" })}
           note={data && `${count(data.runs.queued)} queued, ${short(data.totals.runs)} in all`}
         />
-        <Tile name="Watchers" value={count(latest?.watchers ?? data?.watchers)} note={data && `of ${count(data.streams)} ${data.streams === 1 ? "stream" : "streams"}`} href={routeTo("streams")} />
+        <Tile name="Watchers" value={count(latest?.watchers)} note={data && `of ${count(data.streams)} ${data.streams === 1 ? "stream" : "streams"}`} href={routeTo("streams")} />
         <Tile
           name="Connections"
           value={count(data && data.connections.sse + data.connections.websocket + data.connections.http)}

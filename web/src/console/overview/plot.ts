@@ -62,7 +62,8 @@ export function createPlot(node: HTMLElement, spec: ChartSpec, pointed: (place: 
         y: { range: (_, __, max) => [0, Math.max(spec.least, (max ?? 0) * 1.12)] },
       },
       axes: [
-        { ...axis, grid: { show: false }, size: 22, space: 60, values: (_, splits) => splits.map(tick) },
+        // Below the lowest word of the other axis.
+        { ...axis, gap: 8, grid: { show: false }, size: 26, space: 60, values: (_, splits) => splits.map(tick) },
         { ...axis, grid, size: AXIS, space: 36, ...(spec.steps && { incrs: STEPS[spec.steps] }), values: (_, splits) => splits.map((value) => spec.say(value).replace(/\.0+(?!\d)/, "")) },
       ],
       series: [

@@ -2,7 +2,7 @@
 
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useMemo, useRef, useState, type ReactNode } from "react";
-import { clock, count, hour } from "../format.ts";
+import { clock, count, hour, moment } from "../format.ts";
 import { offsetOf } from "../run/tape.ts";
 
 /** An event of a list, as the client or the history gives it. */
@@ -44,7 +44,8 @@ export function Events({ events, played = events.length, moving, begin, selected
 
   useEffect(() => {
     if (chosen >= 0) virtual.scrollToIndex(chosen, { align: "auto" });
-  }, [virtual, chosen]);
+    // Once for each that is chosen: its place changes with every event that goes from the top of the list.
+  }, [virtual, selected, chosen >= 0]);
 
   function select(cursor: string): void {
     setFollow(false);
@@ -71,8 +72,12 @@ export function Events({ events, played = events.length, moving, begin, selected
         aria-label={title}
         aria-activedescendant={selected === undefined ? undefined : `event-${selected}`}
         tabIndex={0}
+        // Whoever scrolls by himself, by whatever means, is not taken away from where he is.
         onWheel={({ deltaY }) => deltaY < 0 && setFollow(false)}
+        onTouchMove={() => setFollow(false)}
+        onPointerDown={({ currentTarget, nativeEvent }) => nativeEvent.target === currentTarget && nativeEvent.offsetX >= currentTarget.clientWidth && setFollow(false)}
         onKeyDown={(event) => {
+          if (event.key === "PageUp" || event.key === "Home") setFollow(false);
           const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
           if (!by) return;
           event.preventDefault();
@@ -100,7 +105,7 @@ export function Events({ events, played = events.length, moving, begin, selected
                 onClick={() => cursor && select(cursor)}
               >
                 <span className="number quiet end">{cursor ? offsetOf(event) : "–"}</span>
-                <span className="number quiet end">{begin === undefined ? (event.at ? hour(event.at) : "") : clock((event.at ?? begin) - begin)}</span>
+                <span className="number quiet end" title={event.at ? moment(event.at) : undefined}>{begin === undefined ? (event.at ? hour(event.at) : "") : clock((event.at ?? begin) - begin)}</span>
                 <span className="kind" data-type={event.type.includes(":") ? "own" : event.type}>
                   {event.type}
                 </span>

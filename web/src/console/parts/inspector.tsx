@@ -1,25 +1,26 @@
-/** One event, in every way: decoded, as it is recorded, and as each format puts it on the wire. */
+/** One event of a list, looked at closely, and the way to its neighbours. Which one it is stands in the address. */
 
-import { useEffect, useRef, useState } from "react";
-import { CopyButton } from "../../app/copy-button.tsx";
+import { useEffect, useRef, type KeyboardEvent } from "react";
 import { admin } from "../api.ts";
-import { bytes, count, moment } from "../format.ts";
 import { usePoll } from "../poll.ts";
-
-const KEPT_FORMAT = "tokentape.console.format";
+import { setQuery } from "../route.ts";
+import { beside } from "./beside.ts";
+import type { Line } from "./events.tsx";
+import { InEveryWay } from "./in-every-way.tsx";
 
 interface InspectorProps {
   stream: string;
   cursor: string;
-  /** To the event before or after it, where there is one. */
-  onMove: (by: 1 | -1) => void;
-  onClose: () => void;
+  /** The list that it is in. */
+  events: readonly Line[];
 }
 
-export function Inspector({ stream, cursor, onMove, onClose }: InspectorProps) {
+const select = (event: string | undefined): void => setQuery({ event });
+const close = (): void => select(undefined);
+
+export function Inspector({ stream, cursor, events }: InspectorProps) {
   const { data, error } = usePoll(`${stream} ${cursor}`, (signal) => admin.event(stream, cursor, signal), 0);
   const panel = useRef<HTMLElement>(null);
-  const [format, setFormat] = useState(() => sessionStorage.getItem(KEPT_FORMAT) ?? "native");
 
   useEffect(() => {
     const before = document.activeElement;
@@ -29,34 +30,33 @@ export function Inspector({ stream, cursor, onMove, onClose }: InspectorProps) {
     };
   }, []);
 
-  const formats = data ? Object.keys(data.frames) : [];
-  const chosen = formats.includes(format) ? format : (formats[0] ?? "");
-  const frame = data?.frames[chosen];
+  // From the list beside it as well, where the next event is chosen.
+  useEffect(() => {
+    const press = (event: globalThis.KeyboardEvent): void => {
+      if (event.key === "Escape" && !document.querySelector("dialog[open]")) close();
+    };
+    document.addEventListener("keydown", press);
+    return () => document.removeEventListener("keydown", press);
+  }, []);
+
+  function press(event: KeyboardEvent): void {
+    const by = { ArrowDown: 1, ArrowUp: -1 }[event.key] as 1 | -1 | undefined;
+    const next = by && event.target === event.currentTarget ? beside(events, cursor, by) : undefined;
+    if (event.key === "Escape") close();
+    else if (next) select(next);
+    // The keys of the page are not for whoever is in here.
+    event.stopPropagation();
+  }
+
   return (
-    <aside
-      ref={panel}
-      className="inspector card"
-      role="dialog"
-      aria-label="Event"
-      tabIndex={-1}
-      onKeyDown={(event) => {
-        const by = { ArrowDown: 1, ArrowUp: -1 }[event.key] as 1 | -1 | undefined;
-        if (event.key === "Escape") onClose();
-        else if (by && event.target === event.currentTarget) onMove(by);
-        event.stopPropagation();
-      }}
-    >
+    <aside ref={panel} className="inspector card" role="dialog" aria-label="Event" tabIndex={-1} onKeyDown={press}>
       <header>
         <h2>Event</h2>
         <code className="number">{cursor}</code>
         <span className="grow" />
-        <button type="button" className="quiet icon" aria-label="Event before" title="Event before" onClick={() => onMove(-1)}>
-          ↑
-        </button>
-        <button type="button" className="quiet icon" aria-label="Event after" title="Event after" onClick={() => onMove(1)}>
-          ↓
-        </button>
-        <button type="button" className="quiet icon" aria-label="Close" title="Close (Escape)" onClick={onClose}>
+        <Neighbour name="Event before" sign="↑" cursor={beside(events, cursor, -1)} />
+        <Neighbour name="Event after" sign="↓" cursor={beside(events, cursor, 1)} />
+        <button type="button" className="quiet icon" aria-label="Close" title="Close (Escape)" onClick={close}>
           ×
         </button>
       </header>
@@ -67,62 +67,17 @@ export function Inspector({ stream, cursor, onMove, onClose }: InspectorProps) {
       ) : !data ? (
         <p className="quiet">Loading…</p>
       ) : (
-        <div className="parts" data-cursor={data.cursor}>
-          <p className="quiet small number">
-            {data.at !== null && `${moment(data.at * 1000)} · `}
-            {bytes(data.bytes)} in the record
-          </p>
-          {data.event != null && (
-            <>
-              <h3>Decoded</h3>
-              <pre tabIndex={0} data-part="decoded">
-                {JSON.stringify(data.event, null, 2)}
-              </pre>
-            </>
-          )}
-          <h3>
-            Record
-            <CopyButton text={data.record} label="Copy the record" className="quiet copy" />
-          </h3>
-          <pre tabIndex={0} className="wrap" data-part="record">
-            {data.record}
-          </pre>
-          {formats.length > 0 && (
-            <>
-              <h3>
-                <label htmlFor="format">On the wire as</label>
-                <select
-                  id="format"
-                  value={chosen}
-                  onChange={({ currentTarget: { value } }) => {
-                    setFormat(value);
-                    sessionStorage.setItem(KEPT_FORMAT, value);
-                  }}
-                >
-                  {formats.map((name) => (
-                    <option key={name} value={name}>
-                      {data.frames[name] === null ? `${name} (nothing)` : name}
-                    </option>
-                  ))}
-                </select>
-                {frame != null && (
-                  <>
-                    <span className="quiet small number">{count(new TextEncoder().encode(frame).length)} bytes</span>
-                    <CopyButton text={frame} label="Copy what is on the wire" className="quiet copy" />
-                  </>
-                )}
-              </h3>
-              {frame == null ? (
-                <p className="quiet small">This format has nothing to say here.</p>
-              ) : (
-                <pre tabIndex={0} className="wrap" data-part="frame">
-                  {frame}
-                </pre>
-              )}
-            </>
-          )}
-        </div>
+        <InEveryWay event={data} />
       )}
     </aside>
+  );
+}
+
+// Not `disabled`: whoever presses it until there is no further event would lose the focus.
+function Neighbour({ name, sign, cursor }: { name: string; sign: string; cursor: string | undefined }) {
+  return (
+    <button type="button" className="quiet icon" aria-label={name} title={name} aria-disabled={cursor === undefined} onClick={() => cursor && select(cursor)}>
+      {sign}
+    </button>
   );
 }

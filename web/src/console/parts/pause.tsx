@@ -2,14 +2,18 @@
 
 import { useState } from "react";
 
-/** What is shown: the news, or what there was when it was paused. `news` says whether there is something newer. */
-export function usePause<T>(data: T | undefined): { shown: T | undefined; paused: boolean; news: boolean; toggle: () => void } {
-  const [held, setHeld] = useState<{ data: T }>();
+/**
+ * What is shown: the news, or what there was when it was paused. `news` says whether there is something newer. A pause
+ * is over when `key` changes: what was held does not answer what is asked now.
+ */
+export function usePause<T>(data: T | undefined, key: string): { shown: T | undefined; paused: boolean; news: boolean; toggle: () => void } {
+  const [held, setHeld] = useState<{ data: T; key: string }>();
+  if (held && held.key !== key) setHeld(undefined);
   return {
     shown: held ? held.data : data,
     paused: held !== undefined,
     news: held !== undefined && held.data !== data,
-    toggle: () => setHeld(held || data === undefined ? undefined : { data }),
+    toggle: () => setHeld(held || data === undefined ? undefined : { data, key }),
   };
 }
 

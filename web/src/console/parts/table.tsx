@@ -92,7 +92,7 @@ export function Table<T>({ label, columns, rows, rowKey, order, onOrder, selecte
                   <span aria-hidden="true">{order?.column === column.key ? (order.down ? "↓" : "↑") : ""}</span>
                 </button>
               ) : (
-                column.label
+                column.label || <span className="visually-hidden">Actions</span>
               )}
             </div>
           ))}

@@ -1,7 +1,7 @@
 /** Who watches a stream through this process: from where, how far; and how to cut one. */
 
 import { useMemo, useState } from "react";
-import { admin, type WatcherRow } from "../api.ts";
+import { admin, MOST, type WatcherRow } from "../api.ts";
 import { count, duration } from "../format.ts";
 import { usePoll } from "../poll.ts";
 import { sorted } from "../sorting.ts";
@@ -27,10 +27,10 @@ export function Watchers({ stream, run }: { stream: string; run?: string }) {
   }
 
   const columns: readonly Column<WatcherRow>[] = [
-    { key: "transport", label: "Transport", width: "122px", cell: ({ transport }) => <span className="badge" data-hue={transport === "websocket" ? "ws" : "sse"}>{transport}</span> },
-    { key: "format", label: "Format", width: "minmax(76px, 0.8fr)", cell: ({ format }) => <span title={format}>{format}</span> },
+    { key: "transport", label: "Transport", width: "114px", cell: ({ transport }) => <span className="badge" data-hue={transport === "websocket" ? "ws" : "sse"}>{transport}</span> },
+    { key: "format", label: "Format", width: "minmax(76px, 1.1fr)", cell: ({ format }) => <span title={format}>{format}</span> },
     { key: "address", label: "Address", width: "minmax(150px, 1.3fr)", cell: ({ address, id }) => <span className="mono" title={id}>{address ?? "–"}</span> },
-    { key: "since", label: "For", width: "84px", number: true, cell: ({ since }) => duration(Math.max(0, Math.floor(Date.now() / 1000 - since))) },
+    { key: "since", label: "For", width: "84px", number: true, cell: ({ age }) => duration(Math.floor(age)) },
     { key: "cursor", label: "Cursor", width: "minmax(110px, 1fr)", cell: ({ cursor }) => <span className="mono number" title={cursor}>{cursor}</span> },
     {
       key: "lag",
@@ -63,18 +63,21 @@ export function Watchers({ stream, run }: { stream: string; run?: string }) {
       <header>
         <h2 id="watchers-title">Watchers</h2>
         <span className="quiet small number" title="With those of this page itself">
-          {data ? count(rows.length) : ""}
+          {data && (data.total > MOST ? `the ${count(rows.length)} furthest behind of ${count(data.total)}` : count(rows.length))}
         </span>
         <span className="grow" />
         <span className="quiet small" role="status">
           {said}
         </span>
       </header>
-      {error && !data ? (
-        <p className="quiet nothing">{error.message}</p>
-      ) : (
-        <Table label="Watchers" columns={columns} rows={rows} rowKey={key} empty={<p className="quiet">{data ? "Nobody watches it through this process." : "Loading…"}</p>} heights={{ row: 40, card: 184 }} />
-      )}
+      <Table
+        label="Watchers"
+        columns={columns}
+        rows={rows}
+        rowKey={key}
+        empty={<p className="quiet">{data ? "Nobody watches it through this process." : (error?.message ?? "Loading…")}</p>}
+        heights={{ row: 40, card: 184 }}
+      />
     </section>
   );
 }

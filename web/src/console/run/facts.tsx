@@ -15,7 +15,7 @@ export function Attempts({ attempts }: { attempts: readonly Attempt[] }) {
       {attempts.length === 0 ? (
         <p className="quiet nothing">Nothing was asked of a provider.</p>
       ) : (
-        <ol className="attempts scrolling">
+        <ol className="attempts scrolling" tabIndex={0} aria-labelledby="attempts-title">
           {attempts.map((attempt, number) => (
             <li key={number}>
               <span className="badge" data-state={STATES[attempt.outcome] ?? attempt.outcome}>
@@ -41,8 +41,19 @@ export function Attempts({ attempts }: { attempts: readonly Attempt[] }) {
   );
 }
 
+/** Lines of an object that are shown. */
+const MOST = 200;
+
+const exact = new Intl.NumberFormat("en", { maximumFractionDigits: 12 });
+
+/** A number of the server's is grouped; one of an application may be the number of something, and stays as it was given. */
+function worded(value: unknown, isCounted: boolean): string {
+  if (typeof value === "string") return value;
+  return typeof value === "number" && isCounted ? exact.format(value) : JSON.stringify(value);
+}
+
 /** An object whose members nobody knows beforehand: those with a value, one line each. */
-export function Members({ title, of }: { title: string; of: Record<string, unknown> | null }) {
+export function Members({ title, of, isCounted = true }: { title: string; of: Record<string, unknown> | null; isCounted?: boolean }) {
   const known = Object.entries(of ?? {}).filter(([, value]) => value != null && value !== "" && !(typeof value === "object" && Object.keys(value).length === 0));
   return (
     <section className="panel card" aria-label={title}>
@@ -52,13 +63,19 @@ export function Members({ title, of }: { title: string; of: Record<string, unkno
       {known.length === 0 ? (
         <p className="quiet nothing">None.</p>
       ) : (
-        <dl className="members scrolling" tabIndex={0}>
-          {known.slice(0, 200).map(([name, value]) => (
+        <dl className="members scrolling" tabIndex={0} aria-label={title}>
+          {known.slice(0, MOST).map(([name, value]) => (
             <div key={name}>
               <dt className="quiet">{name}</dt>
-              <dd className="number">{typeof value === "string" ? value : typeof value === "number" ? count(value) : JSON.stringify(value)}</dd>
+              <dd className="number">{worded(value, isCounted)}</dd>
             </div>
           ))}
+          {known.length > MOST && (
+            <div>
+              <dt className="quiet">…</dt>
+              <dd className="quiet">and {count(known.length - MOST)} more</dd>
+            </div>
+          )}
         </dl>
       )}
     </section>

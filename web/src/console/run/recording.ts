@@ -4,7 +4,7 @@ import { TokentapeError } from "tokentape";
 import { client } from "../../app/server.ts";
 import { createStore } from "../store.ts";
 import { AT_END, passed, type Playhead } from "./playhead.ts";
-import { MOST_EVENTS, Tape } from "./tape.ts";
+import { Tape } from "./tape.ts";
 
 /** A new object after each change; what is in the tape grows in place. */
 export interface Recorded {
@@ -47,6 +47,7 @@ export function createRecording(run: string): Recording {
         tell();
       },
       onEnd(failure) {
+        tape.cut = !tape.ended;
         set({ ...get(), ...(failure && { failure }) });
       },
     });
@@ -91,5 +92,3 @@ export function createRecording(run: string): Recording {
     },
   };
 }
-
-export const BOUND = MOST_EVENTS;

@@ -1,18 +1,19 @@
 /** One run: its tape, played from any moment, and all that is known of it. */
 
-import { useEffect, useState, useSyncExternalStore } from "react";
+import { useEffect, useMemo, useState, useSyncExternalStore } from "react";
 import { admin, type RunDetail } from "../api.ts";
 import { count, duration, lately, millis, rate } from "../format.ts";
 import { Events } from "../parts/events.tsx";
 import { Failure, isMissing, Missing } from "../parts/failure.tsx";
 import { Inspector } from "../parts/inspector.tsx";
+import { Summary, type Facts } from "../parts/summary.tsx";
 import { Watchers } from "../parts/watchers.tsx";
 import { usePoll } from "../poll.ts";
 import { type Route, routeTo, setQuery } from "../route.ts";
 import { stateOf } from "../runs/columns.tsx";
 import { StopDialog } from "../runs/stop-dialog.tsx";
 import { asked, Attempts, Members } from "./facts.tsx";
-import { BOUND, type Recording } from "./recording.ts";
+import type { Recording } from "./recording.ts";
 import { Text } from "./text.tsx";
 import { Timeline, timelineKey } from "./timeline.tsx";
 import { useCount, usePlayhead, useRecorded, useRecording } from "./use-recording.ts";
@@ -28,14 +29,15 @@ export function Run({ id, query }: { id: string; query: Route["query"] }) {
   const { data, error, refresh } = usePoll(`${id} ${ended}`, (signal) => admin.run(id, signal), LIVE, ({ state }) => state === "done");
   const [stopping, setStopping] = useState(false);
   const stream = data?.stream ?? `runs/${id}`;
+  const resumes = useMemo(() => data?.marks.filter(({ kind }) => kind === "resume") ?? [], [data]);
   useEffect(() => {
     function press(event: KeyboardEvent): void {
       if (event.target instanceof Element && event.target.closest(OWN_KEYS)) return;
-      if (timelineKey(event, recording)) event.preventDefault();
+      if (timelineKey(event, recording, resumes)) event.preventDefault();
     }
     document.addEventListener("keydown", press);
     return () => document.removeEventListener("keydown", press);
-  }, [recording]);
+  }, [recording, resumes]);
 
   if (isMissing(error) && !data) return <Missing what="run" name={id} error={error} />;
   return (
@@ -55,9 +57,9 @@ export function Run({ id, query }: { id: string; query: Route["query"] }) {
         )}
       </header>
       <Failure error={error} data={data} />
-      <Summary run={data} />
+      <About run={data} />
       <Notices recording={recording} run={data} />
-      <Timeline recording={recording} resumes={data?.marks.filter(({ kind }) => kind === "resume") ?? []} />
+      <Timeline recording={recording} resumes={resumes} />
       <div className="halves">
         <RunEvents recording={recording} selected={query.event} />
         <Text recording={recording} />
@@ -69,7 +71,7 @@ export function Run({ id, query }: { id: string; query: Route["query"] }) {
       <div className="thirds">
         <Members title="Usage" of={data?.usage ?? null} />
         <Members title="Request" of={data ? asked(data.request) : null} />
-        <Members title="Metadata" of={data?.request.metadata ?? null} />
+        <Members title="Metadata" of={data?.request.metadata ?? null} isCounted={false} />
       </div>
       {query.event && <RunInspector recording={recording} stream={stream} cursor={query.event} />}
       {stopping && (
@@ -85,8 +87,9 @@ export function Run({ id, query }: { id: string; query: Route["query"] }) {
   );
 }
 
-function Summary({ run }: { run: RunDetail | undefined }) {
-  const facts: [string, string][] = [
+function About({ run }: { run: RunDetail | undefined }) {
+  const channel = run && run.stream !== `runs/${run.id}` ? run.stream : undefined;
+  const facts: Facts = [
     ["Model", run ? [...new Set([run.model, run.provider])].filter(Boolean).join(" at ") : "–"],
     ["Began", lately(run && run.created_at * 1000)],
     [run?.state === "done" ? "Took" : "Age", duration(run?.age)],
@@ -95,27 +98,9 @@ function Summary({ run }: { run: RunDetail | undefined }) {
     ["First token", millis(run?.ttft_ms)],
     ["Watchers", count(run?.watchers)],
     ["Worst lag", count(run?.lag)],
+    ...(channel ? [["Channel", channel, <a href={routeTo(`streams/${channel}`)}>{channel}</a>] as const] : []),
   ];
-  return (
-    <dl className="summary card">
-      {facts.map(([name, value]) => (
-        <div key={name}>
-          <dt className="quiet small">{name}</dt>
-          <dd className="number" title={value}>
-            {value}
-          </dd>
-        </div>
-      ))}
-      {run && run.stream !== `runs/${run.id}` && (
-        <div>
-          <dt className="quiet small">Channel</dt>
-          <dd>
-            <a href={routeTo(`streams/${run.stream}`)}>{run.stream}</a>
-          </dd>
-        </div>
-      )}
-    </dl>
-  );
+  return <Summary facts={facts} />;
 }
 
 function Notices({ recording, run }: { recording: Recording; run: RunDetail | undefined }) {
@@ -124,7 +109,7 @@ function Notices({ recording, run }: { recording: Recording; run: RunDetail | un
     run?.error && `It failed: ${run.error.code}: ${run.error.message}`,
     failure && `Its tape cannot be read any further: ${failure.message}`,
     trimmed && "The beginning of this tape is gone: past its retention.",
-    tape.full && `This page shows the first ${count(BOUND)} events; there are more.`,
+    tape.full && `This page shows the first ${count(tape.events.length)} events; there are more.`,
   ].filter(Boolean);
   return said.map((text, number) => (
     <p key={number} className="notice" data-hue={run?.error && number === 0 ? "bad" : "warn"}>
@@ -137,15 +122,10 @@ function RunEvents({ recording, selected }: { recording: Recording; selected: st
   const { tape } = useRecorded(recording);
   const { place } = usePlayhead(recording);
   const played = useCount(recording);
-  return <Events events={tape.events} played={played} moving={place !== null || !tape.ended} begin={tape.begin} selected={selected} onSelect={(event) => setQuery({ event })} />;
+  return <Events events={tape.events} played={played} moving={place !== null || tape.isLive} begin={tape.begin} selected={selected} onSelect={(event) => setQuery({ event })} />;
 }
 
 function RunInspector({ recording, stream, cursor }: { recording: Recording; stream: string; cursor: string }) {
-  function move(by: 1 | -1): void {
-    const { events } = recording.recorded.get().tape;
-    const place = events.findIndex((event) => event.cursor === cursor);
-    const next = place < 0 ? undefined : events[place + by];
-    if (next?.cursor) setQuery({ event: next.cursor });
-  }
-  return <Inspector stream={stream} cursor={cursor} onMove={move} onClose={() => setQuery({ event: undefined })} />;
+  const { tape } = useRecorded(recording);
+  return <Inspector stream={stream} cursor={cursor} events={tape.events} />;
 }

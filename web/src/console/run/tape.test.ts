@@ -57,3 +57,11 @@ test("the shape of a run is from 0 to 1", () => {
   expect(density([0, 0, 0, 0, 100], 2)).toEqual([1, 0.5]);
   expect(density([], 3)).toEqual([0, 0, 0]);
 });
+
+test("a tape is kept up to a bound, of events and of what is in them", () => {
+  const tape = tapeOf(["token", "x".repeat(30_000_000), 0]);
+  expect(tape.isLive).toBe(true);
+  tape.add({ type: "tool_result", data: { id: "c1", output: "y".repeat(30_000_000) }, at: 1, cursor: "k3f9-2" } as TapeEvent);
+  tape.add({ type: "token", data: "z", at: 1, cursor: "k3f9-3" } as TapeEvent);
+  expect([tape.events.length, tape.full, tape.ended, tape.isLive]).toEqual([1, true, false, false]);
+});

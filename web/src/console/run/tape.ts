@@ -12,6 +12,8 @@ export interface Mark {
   readonly time: number;
   /** Where it ends; of a stall. */
   readonly until?: number;
+  /** How many there were, if it stands for several. */
+  readonly times?: number;
 }
 
 /** A tool call, or its result, and the event that had it. */
@@ -26,7 +28,9 @@ export interface Tool {
 /** Without any event for so long, a run has stalled; as the server has it. */
 const STALL = 1000;
 /** Events that a page keeps. */
-export const MOST_EVENTS = 100_000;
+const MOST_EVENTS = 100_000;
+/** Characters of theirs. */
+const MOST_CHARACTERS = 50_000_000;
 const MOST_MARKS = 300;
 
 export class Tape {
@@ -41,6 +45,8 @@ export class Tape {
   ended = false;
   /** There is more than a page keeps. */
   full = false;
+  /** It cannot be read any further, though its end was not recorded. */
+  cut = false;
 
   // A reset begins a new text. Of each event: which text that is, and how long it and the reasoning are after it.
   #texts: string[] = [""];
@@ -49,6 +55,12 @@ export class Tape {
   #lengths: number[] = [];
   #reasoningLengths: number[] = [];
   #hasSpoken = false;
+  #size = 0;
+
+  /** Whether more may come. */
+  get isLive(): boolean {
+    return !this.ended && !this.full && !this.cut;
+  }
 
   get duration(): number {
     return this.times.at(-1) ?? 0;
@@ -57,7 +69,9 @@ export class Tape {
   /** Takes the next event; those that no tape has, `ready` and what was only shown, are passed over. */
   add(event: TapeEvent): void {
     if (event.cursor === undefined) return;
-    if (this.events.length >= MOST_EVENTS) return void (this.full = true);
+    this.#size += worded(event.data).length;
+    if (this.events.length >= MOST_EVENTS || this.#size > MOST_CHARACTERS) this.full = true;
+    if (this.full) return;
     this.begin ||= event.at ?? 0;
     const before = this.duration;
     const time = Math.max(before, (event.at ?? 0) - this.begin);

@@ -22,8 +22,8 @@ export function Text({ recording }: { recording: Recording }) {
   const text = tape.textAfter(shown);
   const reasoning = tape.reasoningAfter(shown);
   const tools = tape.tools.filter(({ index }) => index < shown);
-  const left = text.length > SHOWN ? Math.floor((text.length - SHOWN) / STEP) * STEP : 0;
-  const moves = playing || (place === null && !tape.ended);
+  const left = leftOut(text);
+  const moves = playing || (place === null && tape.isLive);
 
   useEffect(() => {
     const node = box.current!;
@@ -39,6 +39,7 @@ export function Text({ recording }: { recording: Recording }) {
       <div
         ref={box}
         className="scrolling said-text"
+        role="region"
         tabIndex={0}
         aria-label="Text at the playhead"
         onScroll={({ currentTarget: node }) => {
@@ -48,9 +49,11 @@ export function Text({ recording }: { recording: Recording }) {
         {reasoning && (
           <details open={!text}>
             <summary className="quiet small">Reasoning, {count(reasoning.length)} characters</summary>
-            <p className="quiet" data-part="reasoning">
-              {reasoning.slice(-SHOWN)}
-            </p>
+            <div className="quiet" data-part="reasoning">
+              {blocksOf(reasoning.slice(leftOut(reasoning))).map((block, number) => (
+                <Block key={number} text={block} />
+              ))}
+            </div>
           </details>
         )}
         {left > 0 && <p className="quiet small">Without the first {count(left)} characters:</p>}
@@ -65,6 +68,8 @@ export function Text({ recording }: { recording: Recording }) {
     </section>
   );
 }
+
+const leftOut = ({ length }: string): number => (length > SHOWN ? Math.floor((length - SHOWN) / STEP) * STEP : 0);
 
 const Block = memo(({ text }: { text: string }) => <p>{text}</p>);
 

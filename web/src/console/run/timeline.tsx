@@ -4,14 +4,17 @@ import { useMemo, useRef, type PointerEvent } from "react";
 import type { RunDetail } from "../api.ts";
 import { clock, count } from "../format.ts";
 import { PlaySign } from "../parts/pause.tsx";
+import { withResumes } from "./marks.ts";
 import { moved, SPEEDS, stepped, toggled } from "./playhead.ts";
 import type { Recording } from "./recording.ts";
-import { density, type Mark, type MarkKind, type Tape } from "./tape.ts";
+import { density, type Mark, type MarkKind } from "./tape.ts";
 import { useCount, usePlayhead, useRecorded } from "./use-recording.ts";
 
 const PARTS = 240;
 /** Milliseconds of one press of an arrow, at least; else a hundredth of the run. */
 const STEP = 100;
+/** Marks that are buttons; on the track there are all. */
+const LISTED = 60;
 
 export const SIGNS: Record<MarkKind, { word: string; hue: string }> = {
   start: { word: "Start", hue: "quiet" },
@@ -31,12 +34,13 @@ export function Timeline({ recording, resumes }: { recording: Recording; resumes
   const { tape } = useRecorded(recording);
   const { place, playing, speed } = usePlayhead(recording);
   const shown = useCount(recording);
-  const { duration, ended, events } = tape;
+  const { duration, ended, events, isLive } = tape;
   const marks = withResumes(tape, resumes);
+  // The last one is the end: it is there however many there are.
+  const left = Math.max(0, marks.length - LISTED);
   const here = place ?? duration;
-  const isLive = !ended;
   // While it is live the shape of the whole changes; often enough is enough.
-  const wave = useMemo(() => wavePath(tape.times), [tape, ended, Math.floor(duration / 500)]);
+  const wave = useMemo(() => wavePath(tape.times), [tape, isLive, Math.floor(duration / 500)]);
   const at = (ms: number): string => `${duration ? (ms / duration) * 100 : ended ? 100 : 0}%`;
 
   return (
@@ -65,10 +69,12 @@ export function Timeline({ recording, resumes }: { recording: Recording; resumes
       </div>
       <Track recording={recording} here={here} duration={duration} at={at} marks={marks} wave={wave} />
       <ol className="marks" aria-label="Marks">
-        {marks.slice(0, 60).map((mark, number) => (
+        {marks.toSpliced(LISTED - 1, left).map((mark, number) => (
           <li key={number}>
+            {left > 0 && number === LISTED - 1 && <span className="quiet small">{count(left)} more, then</span>}
             <button type="button" data-hue={SIGNS[mark.kind].hue} data-passed={mark.time <= here} title={mark.label} onClick={() => recording.turn((head, whole) => moved(head, mark.time, whole))}>
               <i /> {SIGNS[mark.kind].word}
+              {mark.times && ` ×${mark.times}`}
               <span className="quiet number">{clock(mark.time)}</span>
             </button>
           </li>
@@ -133,19 +139,12 @@ function Track({ recording, here, duration, at, marks, wave }: TrackProps) {
   );
 }
 
-function withResumes({ marks, begin, duration }: Tape, resumes: RunDetail["marks"]): readonly Mark[] {
-  if (resumes.length === 0) return marks;
-  const placed = resumes.map(({ at, label }): Mark => ({ kind: "resume", label, time: at * 1000 - begin }));
-  const seen = placed.filter(({ time }) => time >= 0 && time <= duration);
-  return [...marks, ...seen].sort((one, other) => one.time - other.time);
-}
-
 /** Keys of the whole page of a run; true where one was meant. */
-export function timelineKey(event: KeyboardEvent, recording: Recording): boolean {
+export function timelineKey(event: KeyboardEvent, recording: Recording, resumes: RunDetail["marks"]): boolean {
   const { tape } = recording.recorded.get();
   const by = Math.max(STEP, tape.duration / 100);
   const moves: Record<string, () => void> = {
-    " ": () => recording.turn((head, duration) => toggled(head, duration, !tape.ended)),
+    " ": () => recording.turn((head, duration) => toggled(head, duration, tape.isLive)),
     ArrowLeft: () => (event.shiftKey ? step(false) : jump(-by)),
     ArrowRight: () => (event.shiftKey ? step(true) : jump(by)),
     ",": () => recording.turn((head, duration) => stepped(head, tape.times, false, duration)),
@@ -153,10 +152,11 @@ export function timelineKey(event: KeyboardEvent, recording: Recording): boolean
     Home: () => recording.turn((head, duration) => moved(head, 0, duration)),
     End: () => recording.turn((head, duration) => moved(head, duration, duration)),
   };
-  const step = (forward: boolean): void => recording.turn((head, duration) => stepped(head, tape.marks.map(({ time }) => time), forward, duration));
+  const step = (forward: boolean): void => recording.turn((head, duration) => stepped(head, withResumes(tape, resumes).map(({ time }) => time), forward, duration));
   const jump = (ms: number): void => recording.turn((head, duration) => moved(head, (head.place ?? duration) + ms, duration));
   const move = event.ctrlKey || event.metaKey || event.altKey ? undefined : moves[event.key];
-  move?.();
+  // Held down, it would play and pause in turn.
+  if (!(event.repeat && event.key === " ")) move?.();
   return move !== undefined;
 }
 

@@ -1,7 +1,7 @@
 /** What the list of runs says of each. */
 
 import type { RunRow } from "../api.ts";
-import { count, duration, hour, millis, moment, rate } from "../format.ts";
+import { briefly, count, duration, millis, moment, rate } from "../format.ts";
 import type { Column } from "../parts/table.tsx";
 import { routeTo } from "../route.ts";
 
@@ -56,7 +56,7 @@ export const COLUMNS: readonly Column<RunRow>[] = [
     number: true,
     card: "none",
     value: ({ created_at }) => created_at,
-    cell: ({ created_at }) => <time title={moment(created_at * 1000)}>{hour(created_at * 1000)}</time>,
+    cell: ({ created_at }) => <time title={moment(created_at * 1000)}>{briefly(created_at * 1000)}</time>,
   },
   {
     key: "age",

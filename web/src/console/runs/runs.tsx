@@ -1,16 +1,15 @@
 /** The runs, live and ended: found, sorted, and stopped. */
 
-import { useMemo, useRef, useState } from "react";
-import { admin, MOST } from "../api.ts";
+import { useMemo, useState } from "react";
+import { admin, MOST, type RunRow } from "../api.ts";
 import { count } from "../format.ts";
 import { Failure } from "../parts/failure.tsx";
 import { PauseButton, usePause } from "../parts/pause.tsx";
-import { SearchField } from "../parts/search-field.tsx";
+import { SearchField, soughtIn } from "../parts/search-field.tsx";
 import { type Column, Table } from "../parts/table.tsx";
 import { usePoll, useSettled } from "../poll.ts";
 import { type Route, setQuery } from "../route.ts";
 import { orderText, parseOrder, sorted, turned } from "../sorting.ts";
-import type { RunRow } from "../api.ts";
 import { COLUMNS } from "./columns.tsx";
 import { filtered, scopeOf, SCOPES, stoppable } from "./filter.ts";
 import { StopDialog } from "./stop-dialog.tsx";
@@ -21,13 +20,12 @@ const key = ({ id }: RunRow): string => id;
 
 export function Runs({ query }: { query: Route["query"] }) {
   const scope = scopeOf(query.state);
-  const text = query.q ?? "";
+  const text = soughtIn(query);
   const asked = useSettled(text.trim(), 200);
   const { data, error, refresh } = usePoll(`${scope} ${asked}`, (signal) => admin.runs({ state: scope, q: asked || undefined }, signal), 1500);
-  const { shown, paused, toggle, news } = usePause(data);
+  const { shown, paused, toggle, news } = usePause(data, `${scope} ${asked}`);
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
   const [stopping, setStopping] = useState<readonly string[]>();
-  const opener = useRef<HTMLButtonElement>(null);
 
   const order = parseOrder(query.sort, SORTABLE, NEWEST);
   const column = COLUMNS.find((entry) => entry.key === order.column)!;
@@ -61,7 +59,8 @@ export function Runs({ query }: { query: Route["query"] }) {
         </div>
         <span className="grow" />
         <PauseButton paused={paused} toggle={toggle} news={news} />
-        <button ref={opener} type="button" className="danger" disabled={chosen.length === 0} onClick={() => setStopping(chosen)}>
+        {/* Not `disabled`: after it was done the focus comes back to it, when nothing is selected any longer. */}
+        <button type="button" className="danger" aria-disabled={chosen.length === 0} onClick={() => chosen.length > 0 && setStopping(chosen)}>
           {chosen.length ? `Stop ${count(chosen.length)}…` : "Stop…"}
         </button>
       </div>
@@ -78,7 +77,7 @@ export function Runs({ query }: { query: Route["query"] }) {
         selectable={({ state }) => state !== "done"}
         empty={
           !shown ? (
-            <p className="quiet">Loading…</p>
+            <p className="quiet">{error ? "Nothing was read." : "Loading…"}</p>
           ) : isFiltered ? (
             <>
               <p>No run is like this.</p>
@@ -101,7 +100,6 @@ export function Runs({ query }: { query: Route["query"] }) {
             setStopping(undefined);
             setSelected(new Set());
             refresh();
-            opener.current?.focus();
           }}
         />
       )}

@@ -1,5 +1,6 @@
 import { client } from "../../app/server.ts";
 import { Events } from "../parts/events.tsx";
+import { Failure } from "../parts/failure.tsx";
 import { Inspector } from "../parts/inspector.tsx";
 import { usePoll } from "../poll.ts";
 import { type Route, setQuery } from "../route.ts";
@@ -16,22 +17,18 @@ export function History({ name, query }: { name: string; query: Route["query"] }
   );
   const events = (data?.items ?? []).map(({ cursor, event }) => ({ ...event, cursor }));
 
-  function move(by: 1 | -1): void {
-    const next = events[events.findIndex(({ cursor }) => cursor === query.event) + by];
-    if (next) setQuery({ event: next.cursor });
-  }
-
   return (
     <>
+      <Failure error={error} data={data} />
       <Events
         title="History"
         events={events}
         selected={query.event}
         onSelect={(event) => setQuery({ event })}
-        empty={error ? error.message : data ? "Nothing is on this page." : "Loading…"}
-        actions={<PageButtons page={data} />}
+        empty={data ? "Nothing is on this page." : error ? "Nothing was read." : "Loading…"}
+        actions={<PageButtons page={data} failed={error !== undefined} />}
       />
-      {query.event && <Inspector stream={name} cursor={query.event} onMove={move} onClose={() => setQuery({ event: undefined })} />}
+      {query.event && <Inspector stream={name} cursor={query.event} events={events} />}
     </>
   );
 }

@@ -1,5 +1,6 @@
 import { parseCursor, type Message } from "tokentape";
 import { client } from "../../app/server.ts";
+import { Failure } from "../parts/failure.tsx";
 import { usePoll } from "../poll.ts";
 import { type Route, routeTo } from "../route.ts";
 import { PageButtons } from "./page-buttons.tsx";
@@ -23,24 +24,27 @@ export function Messages({ name, query }: { name: string; query: Route["query"] 
   }
 
   return (
-    <section className="panel card" aria-labelledby="messages-title">
-      <header>
-        <h2 id="messages-title">Messages</h2>
-        <span className="quiet small number">{data?.items.length ?? ""}</span>
-        <span className="grow" />
-        <PageButtons page={data} />
-      </header>
-      <ol className="messages scrolling" tabIndex={0} aria-label="Messages">
-        {data?.items.map((message) => <One key={message.cursor} message={message} />)}
-        {!data?.items.length && <li className="quiet nothing">{error ? error.message : data ? "No message is on this page." : "Loading…"}</li>}
-      </ol>
-    </section>
+    <>
+      <Failure error={error} data={data} />
+      <section className="panel card" aria-labelledby="messages-title">
+        <header>
+          <h2 id="messages-title">Messages</h2>
+          <span className="quiet small number">{data?.items.length ?? ""}</span>
+          <span className="grow" />
+          <PageButtons page={data} failed={error !== undefined} />
+        </header>
+        <ol className="messages scrolling" tabIndex={0} aria-label="Messages">
+          {data?.items.map((message) => <One key={message.cursor} message={message} />)}
+          {!data?.items.length && <li className="quiet nothing">{data ? "No message is on this page." : error ? "Nothing was read." : "Loading…"}</li>}
+        </ol>
+      </section>
+    </>
   );
 }
 
 function One({ message }: { message: Placed }) {
   const { role, content, state, run } = message;
-  const text = typeof content === "string" ? content : JSON.stringify(content);
+  const text = typeof content === "string" ? content : (JSON.stringify(content) ?? "");
   return (
     <li data-cursor={message.cursor}>
       <p className="about small">

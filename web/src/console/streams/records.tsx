@@ -1,6 +1,7 @@
 import { useMemo } from "react";
 import { parseCursor } from "tokentape";
 import type { StreamInfo } from "../api.ts";
+import { count } from "../format.ts";
 import { Events } from "../parts/events.tsx";
 import { Inspector } from "../parts/inspector.tsx";
 import { setQuery } from "../route.ts";
@@ -17,15 +18,10 @@ export function Records({ stream, selected }: { stream: StreamInfo; selected: st
     return Array.from({ length: Math.max(0, last - from + 1) }, (_, place) => ({ type: "record", cursor: `${epoch}-${from + place}` }));
   }, [first, last, epoch]);
 
-  function move(by: 1 | -1): void {
-    const next = records[records.findIndex((record) => record.cursor === selected) + by];
-    if (next) setQuery({ event: next.cursor });
-  }
-
   return (
     <>
-      <Events title="Records" events={records} moving selected={selected} onSelect={(event) => setQuery({ event })} empty="No record yet." />
-      {selected && <Inspector stream={stream.name} cursor={selected} onMove={move} onClose={() => setQuery({ event: undefined })} />}
+      <Events title={records.length === SHOWN ? `The newest ${count(SHOWN)} records` : "Records"} events={records} moving selected={selected} onSelect={(event) => setQuery({ event })} empty="No record yet." />
+      {selected && <Inspector stream={stream.name} cursor={selected} events={records} />}
     </>
   );
 }

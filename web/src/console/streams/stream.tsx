@@ -3,7 +3,9 @@
 import { useEffect } from "react";
 import { admin, type StreamInfo } from "../api.ts";
 import { bytes, count, lately } from "../format.ts";
+import { Events } from "../parts/events.tsx";
 import { Failure, isMissing, Missing } from "../parts/failure.tsx";
+import { Summary, type Facts } from "../parts/summary.tsx";
 import { Watchers } from "../parts/watchers.tsx";
 import { usePoll } from "../poll.ts";
 import { type Route, routeTo, setQuery } from "../route.ts";
@@ -23,8 +25,8 @@ export function Stream({ name, query }: { name: string; query: Route["query"] })
   const { data, error } = usePoll(name, (signal) => admin.stream(name, signal), 3000);
   const isRun = name.startsWith("runs/");
   useEffect(() => {
-    if (isRun) location.replace(routeTo(`runs/${name.slice(5)}`));
-  }, [isRun, name]);
+    if (isRun) location.replace(routeTo(`runs/${name.slice(5)}`, { event: query.event }));
+  }, [isRun, name, query.event]);
   if (isRun) return null;
   if (isMissing(error) && !data) return <Missing what="stream" name={name} error={error} />;
   const isChannel = data?.kind === "channel";
@@ -39,8 +41,15 @@ export function Stream({ name, query }: { name: string; query: Route["query"] })
         )}
       </header>
       <Failure error={error} data={data} />
-      <Summary stream={data} />
-      {data && !isChannel ? <Records stream={data} selected={query.event} /> : <ChannelEvents name={name} query={query} />}
+      <About stream={data} />
+      {isChannel ? (
+        <ChannelEvents name={name} query={query} />
+      ) : data ? (
+        <Records stream={data} selected={query.event} />
+      ) : (
+        // As high as what comes; what that is, is not known yet.
+        <Events events={[]} onSelect={() => {}} empty={error ? "Nothing was read." : "Loading…"} />
+      )}
       <div className={isChannel ? "halves wide" : undefined}>
         <Watchers stream={name} />
         {isChannel && <Presence name={name} />}
@@ -74,8 +83,8 @@ function ChannelEvents({ name, query }: { name: string; query: Route["query"] })
   );
 }
 
-function Summary({ stream }: { stream: StreamInfo | undefined }) {
-  const facts: [string, string][] = [
+function About({ stream }: { stream: StreamInfo | undefined }) {
+  const facts: Facts = [
     ["Kind", stream ? (stream.kind ?? stream.content_type) : "–"],
     ["Head", stream?.cursor ?? "–"],
     ["Events kept", stream ? count(stream.last && stream.last - stream.first + 1) : "–"],
@@ -84,16 +93,5 @@ function Summary({ stream }: { stream: StreamInfo | undefined }) {
     ["Newest event", lately(stream && (stream.appended_at || null))],
     ["Watchers", count(stream?.watchers)],
   ];
-  return (
-    <dl className="summary card">
-      {facts.map(([name, value]) => (
-        <div key={name}>
-          <dt className="quiet small">{name}</dt>
-          <dd className="number" title={value}>
-            {value}
-          </dd>
-        </div>
-      ))}
-    </dl>
-  );
+  return <Summary facts={facts} />;
 }

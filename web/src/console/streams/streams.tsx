@@ -5,7 +5,7 @@ import { admin, MOST, type StreamRow } from "../api.ts";
 import { bytes, count, duration } from "../format.ts";
 import { Failure } from "../parts/failure.tsx";
 import { PauseButton, usePause } from "../parts/pause.tsx";
-import { SearchField } from "../parts/search-field.tsx";
+import { SearchField, soughtIn } from "../parts/search-field.tsx";
 import { type Column, Table } from "../parts/table.tsx";
 import { usePoll, useSettled } from "../poll.ts";
 import { type Route, routeTo, setQuery } from "../route.ts";
@@ -55,10 +55,10 @@ export function streamHref(stream: string): string {
 }
 
 export function Streams({ query }: { query: Route["query"] }) {
-  const text = query.q ?? "";
+  const text = soughtIn(query);
   const asked = useSettled(text.trim(), 200);
   const { data, error } = usePoll(asked, (signal) => admin.streams({ q: asked || undefined }, signal), 1500);
-  const { shown, paused, toggle, news } = usePause(data);
+  const { shown, paused, toggle, news } = usePause(data, asked);
   const order = parseOrder(query.sort, SORTABLE, MOST_WATCHED);
   const column = COLUMNS.find((entry) => entry.key === order.column)!;
   const rows = useMemo(() => {
@@ -88,7 +88,7 @@ export function Streams({ query }: { query: Route["query"] }) {
         onOrder={({ key: name, number = false }) => setQuery({ sort: orderText(turned(order, name, number)) })}
         empty={
           !shown ? (
-            <p className="quiet">Loading…</p>
+            <p className="quiet">{error ? "Nothing was read." : "Loading…"}</p>
           ) : text ? (
             <>
               <p>No live stream is called like this.</p>

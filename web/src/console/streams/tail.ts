@@ -1,33 +1,45 @@
 /** The newest events of a stream: the last ones of its past, then live, of which the oldest go first. */
 
-import type { TapeEvent, TokentapeError } from "tokentape";
+import type { TapeEvent } from "tokentape";
 import { client } from "../../app/server.ts";
+import { createPoll } from "../poll.ts";
 import { createStore } from "../store.ts";
 
 export interface Tail {
   readonly events: readonly TapeEvent[];
   readonly state: "loading" | "live" | "closed" | "failed";
-  readonly error?: TokentapeError;
+  readonly error?: Error;
 }
 
 const KEPT = 2000;
 const PAST = 200;
 
 export function createTail(name: string): { get(): Tail; subscribe(listener: () => void): () => void } {
-  let over = new AbortController();
+  const past = createPoll(() => client.channel(name).history({ limit: PAST }), 0);
+  let leave: (() => void) | undefined;
   let watch: { close(): void } | undefined;
+  let over = new AbortController();
   let waiting: TapeEvent[] = [];
   let frame = 0;
-  const { get, set, subscribe } = createStore<Tail>({ events: [], state: "loading" }, () => void begin().catch(fail), end);
+  const { get, set, subscribe } = createStore<Tail>({ events: [], state: "loading" }, begin, end);
 
-  async function begin(): Promise<void> {
-    const { signal } = (over = new AbortController());
+  function begin(): void {
     set({ events: [], state: "loading" });
-    const { items, cursor } = await client.channel(name).history({ limit: PAST });
-    if (signal.aborted) return;
-    set({ events: items.map(({ cursor, event }) => ({ ...event, cursor }) as TapeEvent).reverse(), state: "live" });
+    leave = past.subscribe(go);
+  }
+
+  function go(): void {
+    const { data, error } = past.get();
+    if (error) return set({ ...get(), state: "failed", error });
+    leave?.();
+    if (data) follow(data.items.map(({ cursor, event }) => ({ ...event, cursor }) as TapeEvent).reverse(), data.cursor);
+  }
+
+  function follow(events: readonly TapeEvent[], from: string): void {
+    const { signal } = (over = new AbortController());
+    set({ events, state: "live" });
     watch = client.watch(name, {
-      from: cursor,
+      from,
       merge: false,
       onEvent(event) {
         if (event.type === "ready") {
@@ -42,14 +54,11 @@ export function createTail(name: string): { get(): Tail; subscribe(listener: () 
         frame ||= requestAnimationFrame(flush);
       },
       onEnd(error) {
+        if (signal.aborted) return;
         flush();
-        if (!signal.aborted) set({ ...get(), state: error ? "failed" : "closed", ...(error && { error }) });
+        set({ ...get(), state: error ? "failed" : "closed", ...(error && { error }) });
       },
     });
-  }
-
-  function fail(error: TokentapeError): void {
-    if (!over.signal.aborted) set({ ...get(), state: "failed", error });
   }
 
   function flush(): void {
@@ -59,9 +68,9 @@ export function createTail(name: string): { get(): Tail; subscribe(listener: () 
   }
 
   function end(): void {
+    leave?.();
     over.abort();
     watch?.close();
-    watch = undefined;
     cancelAnimationFrame(frame);
     frame = 0;
     waiting = [];
