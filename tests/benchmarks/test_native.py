@@ -9,9 +9,9 @@ import subprocess
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-import openai
 import pytest
 from native_rig import Program, build, scripted, sse, watching
+from sdks import openai
 from websockets.asyncio.client import connect
 
 
