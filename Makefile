@@ -28,7 +28,7 @@ demo: .venv/run.stamp web ## start a server with the simulated model; make demo 
 
 .PHONY: test
 test: ## check, then run every test except the soak tests; ARGS go to pytest
-	@$(MAKE) --keep-going -j2 $(whole-output) typescript check programs || \
+	@$(MAKE) --keep-going -j3 $(whole-output) typescript check compiled programs || \
 	  { echo "Not tested: what failed before is above, in lines that begin with 'make' and have '***'." >&2; exit 1; }
 	@$(with-programs) $(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
 	@echo "Checks and tests passed."
@@ -37,10 +37,7 @@ test: ## check, then run every test except the soak tests; ARGS go to pytest
 check: format-check lint types layers spelling dependencies repository ## everything that can be judged without running tokentape
 
 .PHONY: typescript
-typescript: .venv/dev.stamp node-packages ## build, measure and test the TypeScript client, and the pages that use it
-	@$(with-nodejs) npm run --prefix clients/typescript --silent check
-	@scripts/web
-	@$(with-nodejs) npm run --prefix web --silent check
+typescript: typescript-client typescript-pages ## build, measure and test the TypeScript client, and the pages that use it
 
 .PHONY: web
 web: ## build the pages of the server, in web/, into the Python package
@@ -108,6 +105,23 @@ dependencies: .venv/dev.stamp
 	@$(BIN)/deptry src
 repository: .venv/dev.stamp
 	@$(BIN)/pytest -q -p no:randomly tests/project/test_repository.py
+
+# Compiled once here, and not by each process of the tests: pytest takes a while to rewrite all of its assertions.
+
+.PHONY: compiled
+compiled: .venv/dev.stamp
+	@said=$$($(BIN)/pytest --collect-only -qq) || { echo "$$said"; exit 1; }
+
+# The parts of `typescript`, each as soon as the packages that it needs are there.
+
+.PHONY: typescript-built typescript-client typescript-pages
+typescript-built: node-packages/tests/clients node-packages/clients/typescript
+	@$(with-nodejs) npm run --prefix clients/typescript --silent build
+typescript-client: typescript-built .venv/dev.stamp
+	@for part in types size lint:package unit; do $(with-nodejs) npm run --prefix clients/typescript --silent $$part || exit; done
+typescript-pages: typescript-built node-packages/web
+	@scripts/web
+	@$(with-nodejs) npm run --prefix web --silent check
 
 # What the tests need beside Python: a missing program is installed, or the tests fail and say how to get it.
 

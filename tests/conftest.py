@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 settings.register_profile("tokentape", deadline=None)
 settings.load_profile("tokentape")
 
+Collected = pytest.Item | pytest.Collector | list[pytest.Item | pytest.Collector] | None
+
 LONG_FIRST: Final = ("durable_streams", "examples", "e2e", "deploy", "faults", "clients")
 """Folders whose tests last seconds each; begun last, one of them would go on alone when all the others are through.
 
@@ -25,6 +27,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """After pytest-randomly has shuffled them; within a folder its order stays."""
     place = {folder: number for number, folder in enumerate(LONG_FIRST)}
     items.sort(key=lambda item: place.get(item.path.parent.name, len(place)))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_pycollect_makeitem(
+    collector: pytest.Collector, name: str, obj: object
+) -> Generator[None, Collected, Collected]:
+    """A long test that nobody asked for is not built, either: with Schemathesis that takes seconds of every worker."""
+    made = yield
+    left_out = collector.config.getoption("markexpr") == "not soak" and name.startswith("test_")
+    return [] if left_out and any(mark.name == "soak" for mark in getattr(obj, "pytestmark", ())) else made
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

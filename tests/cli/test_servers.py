@@ -4,7 +4,7 @@ import json
 import re
 import urllib.request
 
-import openai
+from sdks import openai
 
 from tokentape.cli.lists import size, when
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from redis_server import RedisServer, free_port
+from ports import free_port
+from redis_server import RedisServer
 
 SECONDS = 30
 

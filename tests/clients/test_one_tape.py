@@ -19,7 +19,7 @@ from ai_sdk_chats import Chats, chatting
 from ai_sdk_chats import text as shown
 from event_sources import EventSources, event_sources
 from node import CLIENTS, script
-from openai import AsyncOpenAI
+from sdks import openai
 from served import composed
 
 from tokentape.cli.relay import Relay
@@ -171,11 +171,11 @@ class Starter:
 async def test_all_who_watch_one_generation_end_with_the_same_text(place: Place) -> None:
     chat, starter = f"chat-{uuid4()}", Starter()
     async with (
-        AsyncOpenAI(base_url=f"{place.url}v1", api_key="none", max_retries=0) as openai,
+        openai.AsyncOpenAI(base_url=f"{place.url}v1", api_key="none", max_retries=0) as client,
         asyncio.timeout(PATIENCE),
         asyncio.TaskGroup() as group,
     ):
-        begun = await openai.chat.completions.with_raw_response.create(
+        begun = await client.chat.completions.with_raw_response.create(
             model="simulated",
             messages=[{"role": "user", "content": "Tell it to all."}],
             stream=True,

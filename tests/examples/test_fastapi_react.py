@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from browser import visiting
 from example_builds import built
-from example_place import free_port
 from playwright.async_api import Browser, expect
+from ports import free_port
 from programs import Program, program
 
 from tokentape.client import Client

@@ -18,7 +18,8 @@ from typing import Any, Self
 
 import aiohttp
 import pytest
-from redis_server import RedisServer, free_port
+from ports import free_port
+from redis_server import RedisServer
 from roaming import Roaming, RoamingSse, RoamingWebSocket
 
 from tokentape.core.frames import CloseCode

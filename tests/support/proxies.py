@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from certificates import SELF_SIGNED
-from redis_server import free_port
+from ports import free_port
 
 DEPLOY: Final = Path(__file__).parents[2] / "deploy"
 START_SECONDS: Final = 20.0
@@ -43,7 +43,7 @@ http {{
     {included}
 }}
 """
-CADDY: Final = "{{\n\tadmin off\n\tskip_install_trust\n\tstorage file_system {folder}\n}}\n"
+CADDY: Final = "{{\n\tadmin off\n\thttp_port {other}\n\tskip_install_trust\n\tstorage file_system {folder}\n}}\n"
 
 
 def program(name: str) -> str:
@@ -121,7 +121,7 @@ class Proxy:
         if self.name == "nginx":
             text = NGINX.format(included=text.replace("\n", "\n    "))
         elif self.name == "caddy":
-            text = CADDY.format(folder=self._folder / "caddy") + text
+            text = CADDY.format(folder=self._folder / "caddy", other=free_port()) + text
         (self._folder / f"{self.name}.conf").write_text(text)
 
     def _command(self) -> list[str]:

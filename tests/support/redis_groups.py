@@ -9,7 +9,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
-from redis_server import RedisServer, free_port, program
+from ports import free_port
+from redis_server import RedisServer, program
 
 PATIENCE: Final = 30.0
 SLOTS: Final = 16_384

@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 from typing import Final, Self
 
+from ports import free_port
+
 PROGRAMS: Final = ("redis-server", "valkey-server")
 START_SECONDS: Final = 20.0
 
@@ -21,13 +23,6 @@ def program() -> str:
         if found := shutil.which(name):
             return found
     raise FileNotFoundError(f"None of {', '.join(PROGRAMS)} is installed: scripts/program redis-server redis-server")
-
-
-def free_port() -> int:
-    """A port that nobody listens on at this moment."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 class RedisServer:

@@ -9,6 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from ports import free_port
+
 from tokentape.cli.child import ServerProcess
 from tokentape.client import Client
 from tokentape.core.transcript import Transcript
@@ -22,6 +24,7 @@ class Served:
 
     def __init__(self, database: Path) -> None:
         self._process = ServerProcess(f"sqlite:///{database}", database.with_suffix(".log"))
+        self._process._port = free_port()  # one that nobody takes while the server is down
         self.start = self._process.start
         self.kill = self._process.kill
 

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from anthropic import AsyncAnthropic
 from client_examples import QUICK
 from node import CLIENTS, Calls, calling
+from sdks import anthropic
 from served import composed
 
 from tokentape.tape import Tape
@@ -37,6 +37,6 @@ def url(messages_server: tuple[Tape, str]) -> str:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def python(url: str) -> AsyncIterator[AsyncAnthropic]:
-    async with AsyncAnthropic(api_key="key", base_url=url, max_retries=0) as client:
+async def python(url: str) -> AsyncIterator[anthropic.AsyncAnthropic]:
+    async with anthropic.AsyncAnthropic(api_key="key", base_url=url, max_retries=0) as client:
         yield client

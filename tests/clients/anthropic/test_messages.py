@@ -5,9 +5,9 @@ import json
 from urllib.parse import urlsplit
 
 import aiohttp
-import anthropic
 import httpx2
 import pytest
+from sdks import anthropic
 from served import composed
 
 from tokentape.cli.relay import Relay

@@ -6,12 +6,11 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-import openai
 import pytest
 from http_rig import running_server
-from openai import AsyncOpenAI
 from redis_server import RedisServer
 from scripted import FINISH
+from sdks import openai
 
 from tokentape.server import retries
 from tokentape.stores.open import open_store
@@ -24,8 +23,8 @@ async def test_what_one_instance_began_another_goes_on_with(tmp_path: Path) -> N
         async with (
             running_server(store=open_store(redis.url)) as here,
             running_server(store=open_store(redis.url)) as there,
-            AsyncOpenAI(base_url=f"{here.url}/v1", api_key="x") as first,
-            AsyncOpenAI(base_url=f"{there.url}/v1", api_key="x") as second,
+            openai.AsyncOpenAI(base_url=f"{here.url}/v1", api_key="x") as first,
+            openai.AsyncOpenAI(base_url=f"{there.url}/v1", api_key="x") as second,
         ):
             here.provider.say(*WORDS[:2])
             seen: list[Any] = []

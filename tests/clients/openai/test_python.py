@@ -6,12 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-import openai
 import pytest
 from http_rig import Rig, running_server
-from openai import AsyncOpenAI, AsyncStream, OpenAI
-from openai.types.chat import ChatCompletionChunk
 from scripted import FINISH, overloaded
+from sdks import openai
 from shortening import shortened
 
 from tokentape.core.transcript import Transcript
@@ -33,8 +31,8 @@ WORDS = ["Once ", "upon ", "a ", "time, ", "in 京都…"]
 TEXT = "".join(WORDS)
 
 
-def client_of(url: str, **options: Any) -> AsyncOpenAI:
-    return AsyncOpenAI(base_url=f"{url}/v1", api_key="any", **options)
+def client_of(url: str, **options: Any) -> openai.AsyncOpenAI:
+    return openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="any", **options)
 
 
 @pytest.fixture
@@ -44,7 +42,7 @@ async def rig() -> AsyncIterator[Rig]:
 
 
 @pytest.fixture
-async def client(rig: Rig) -> AsyncIterator[AsyncOpenAI]:
+async def client(rig: Rig) -> AsyncIterator[openai.AsyncOpenAI]:
     async with client_of(rig.url) as made:
         yield made
 
@@ -58,25 +56,25 @@ async def recorded(rig: Rig, run: str) -> str:
     return transcript.text(run)
 
 
-def reattach(client: AsyncOpenAI, identity: str, **query: Any) -> Any:
+def reattach(client: openai.AsyncOpenAI, identity: str, **query: Any) -> Any:
     """There is no method for it: the SDK's own way to call what it has none for."""
     return client.get(
         f"/chat/completions/{identity}/stream",
-        cast_to=ChatCompletionChunk,
+        cast_to=openai.types.chat.ChatCompletionChunk,
         options={"params": query},
         stream=True,
-        stream_cls=AsyncStream[ChatCompletionChunk],
+        stream_cls=openai.AsyncStream[openai.types.chat.ChatCompletionChunk],
     )
 
 
-def content_of(chunk: ChatCompletionChunk) -> str:
+def content_of(chunk: openai.types.chat.ChatCompletionChunk) -> str:
     return "".join(choice.delta.content or "" for choice in chunk.choices)
 
 
 # Chat Completions
 
 
-async def test_a_chat_completion_streamed_whole_and_by_the_helper(rig: Rig, client: AsyncOpenAI) -> None:
+async def test_a_chat_completion_streamed_whole_and_by_the_helper(rig: Rig, client: openai.AsyncOpenAI) -> None:
     texts = []
     rig.provider.say(*WORDS, USAGE, FINISH)
     stream = await client.chat.completions.create(**ASK, stream=True, stream_options={"include_usage": True})
@@ -106,7 +104,7 @@ async def test_a_chat_completion_streamed_whole_and_by_the_helper(rig: Rig, clie
     assert texts == [TEXT] * 4
 
 
-async def test_tools_and_reasoning_in_a_chat(rig: Rig, client: AsyncOpenAI) -> None:
+async def test_tools_and_reasoning_in_a_chat(rig: Rig, client: openai.AsyncOpenAI) -> None:
     tools: Any = [{"type": "function", "function": TOOL}]
     rig.provider.say(*THOUGHT, "Looking.", *CALL, CALLED, None)
     async with client.chat.completions.stream(**ASK, tools=tools, reasoning_effort="low") as helped:
@@ -128,7 +126,7 @@ async def test_tools_and_reasoning_in_a_chat(rig: Rig, client: AsyncOpenAI) -> N
     assert asked.parameters == {"tools": tools, "reasoning_effort": "low"}
 
 
-async def test_what_fails_is_the_sdks_own_error(rig: Rig, client: AsyncOpenAI) -> None:
+async def test_what_fails_is_the_sdks_own_error(rig: Rig, client: openai.AsyncOpenAI) -> None:
     rig.provider.say("Once ", overloaded())
     text = ""
     with pytest.raises(openai.APIError, match="busy") as raised:  # noqa: PT012 - it is raised in mid-stream
@@ -156,7 +154,7 @@ async def test_what_fails_is_the_sdks_own_error(rig: Rig, client: AsyncOpenAI) -
         assert len(rig.provider.generations) == before + 1
 
 
-async def test_a_refusal_is_the_sdks_own_error(rig: Rig, client: AsyncOpenAI) -> None:
+async def test_a_refusal_is_the_sdks_own_error(rig: Rig, client: openai.AsyncOpenAI) -> None:
     with pytest.raises(openai.NotFoundError) as unknown:
         await client.chat.completions.create(**{**ASK, "model": "unknown"})
     assert unknown.value.code == "model_not_found"
@@ -180,12 +178,12 @@ async def test_a_key_is_asked_for() -> None:
             for ask in (stranger.models.list(), stranger.chat.completions.create(**ASK)):
                 with pytest.raises(openai.AuthenticationError):
                     await ask
-        async with AsyncOpenAI(base_url=f"{rig.url}/v1", api_key="secret-of-16-chars") as known:
+        async with openai.AsyncOpenAI(base_url=f"{rig.url}/v1", api_key="secret-of-16-chars") as known:
             assert (await known.models.list()).data[0].id == "scripted"
             assert (await known.models.retrieve("scripted")).owned_by == "scripted"
 
 
-async def test_a_chat_is_stopped_and_keeps_its_text(rig: Rig, client: AsyncOpenAI) -> None:
+async def test_a_chat_is_stopped_and_keeps_its_text(rig: Rig, client: openai.AsyncOpenAI) -> None:
     rig.provider.say("Once ")
     stream = await client.chat.completions.create(**ASK, stream=True)
     text, reason = "", None
@@ -202,7 +200,7 @@ async def test_a_chat_is_stopped_and_keeps_its_text(rig: Rig, client: AsyncOpenA
     assert (await rig.services.runs.find(stream.response.headers["tokentape-run"])).reason == "stopped"
 
 
-async def test_a_chat_that_was_cut_raises_and_is_taken_up_again(rig: Rig, client: AsyncOpenAI) -> None:
+async def test_a_chat_that_was_cut_raises_and_is_taken_up_again(rig: Rig, client: openai.AsyncOpenAI) -> None:
     rig.provider.say(*WORDS[:2])
     text, identity = "", ""
     async with (
@@ -226,7 +224,9 @@ async def test_a_chat_that_was_cut_raises_and_is_taken_up_again(rig: Rig, client
 # Responses
 
 
-async def test_a_response_streamed_whole_in_the_background_and_by_the_helper(rig: Rig, client: AsyncOpenAI) -> None:
+async def test_a_response_streamed_whole_in_the_background_and_by_the_helper(
+    rig: Rig, client: openai.AsyncOpenAI
+) -> None:
     told = {"instructions": "Be brief.", "metadata": {"a": "b"}, "temperature": 0.5, "max_output_tokens": 9}
     for way in ("create", "stream", "whole", "background"):
         rig.provider.say(*THOUGHT, *WORDS, USAGE, FINISH)
@@ -262,7 +262,7 @@ async def test_a_response_streamed_whole_in_the_background_and_by_the_helper(rig
         assert [message["role"] for message in asked.messages] == ["system", "user"]
 
 
-async def test_a_conversation_goes_on_with_what_was_called(rig: Rig, client: AsyncOpenAI) -> None:
+async def test_a_conversation_goes_on_with_what_was_called(rig: Rig, client: openai.AsyncOpenAI) -> None:
     tools: Any = [{"type": "function", **TOOL}]
     rig.provider.say("Looking.", *CALL, CALLED, None)
     async with client.responses.stream(**ASK_RESPONSE, tools=tools) as helped:
@@ -292,7 +292,7 @@ async def test_a_conversation_goes_on_with_what_was_called(rig: Rig, client: Asy
     assert missing.value.param == "previous_response_id"
 
 
-async def test_input_items_are_kept_and_listed(rig: Rig, client: AsyncOpenAI) -> None:
+async def test_input_items_are_kept_and_listed(rig: Rig, client: openai.AsyncOpenAI) -> None:
     given: Any = [{"role": "user", "content": f"Word {place}"} for place in range(25)]
     rig.provider.say("Yes.", FINISH)
     made = await client.responses.create(model="scripted", input=given)
@@ -303,7 +303,9 @@ async def test_input_items_are_kept_and_listed(rig: Rig, client: AsyncOpenAI) ->
     assert (len(newest.data), newest.has_more) == (20, True)
 
 
-async def test_a_response_is_gone_when_it_is_deleted_or_was_not_to_be_stored(rig: Rig, client: AsyncOpenAI) -> None:
+async def test_a_response_is_gone_when_it_is_deleted_or_was_not_to_be_stored(
+    rig: Rig, client: openai.AsyncOpenAI
+) -> None:
     rig.provider.say("Yes.", FINISH)
     made = await client.responses.create(**ASK_RESPONSE)
     await client.responses.delete(made.id)
@@ -321,7 +323,7 @@ async def test_a_response_is_gone_when_it_is_deleted_or_was_not_to_be_stored(rig
         await client.responses.delete(running.id)
 
 
-async def test_a_response_is_cancelled_for_all_who_watch(rig: Rig, client: AsyncOpenAI) -> None:
+async def test_a_response_is_cancelled_for_all_who_watch(rig: Rig, client: openai.AsyncOpenAI) -> None:
     rig.provider.say("Once ")
     events: list[Any] = []
     async for event in await client.responses.create(**ASK_RESPONSE, background=True, stream=True):
@@ -335,7 +337,7 @@ async def test_a_response_is_cancelled_for_all_who_watch(rig: Rig, client: Async
     assert events[-1].response.output[0].status == "incomplete"
 
 
-async def test_a_response_that_was_cut_raises_and_goes_on_after_any_event(rig: Rig, client: AsyncOpenAI) -> None:
+async def test_a_response_that_was_cut_raises_and_goes_on_after_any_event(rig: Rig, client: openai.AsyncOpenAI) -> None:
     rig.provider.say(*WORDS[:2])
     seen: list[Any] = []
     async with (
@@ -391,7 +393,7 @@ async def test_an_answer_that_was_lost_is_not_paid_for_twice(server: str) -> Non
             assert len(rig.provider.generations) == before + 1
 
 
-async def test_an_equal_question_is_a_new_one_unless_it_has_the_same_key(rig: Rig, client: AsyncOpenAI) -> None:
+async def test_an_equal_question_is_a_new_one_unless_it_has_the_same_key(rig: Rig, client: openai.AsyncOpenAI) -> None:
     for text in ("Once", "Twice"):
         rig.provider.say(text, FINISH)
         assert (await client.chat.completions.create(**ASK)).choices[0].message.content == text
@@ -401,7 +403,7 @@ async def test_an_equal_question_is_a_new_one_unless_it_has_the_same_key(rig: Ri
         assert keyed.choices[0].message.content == "Three"
 
 
-async def test_runs_on_a_channel_are_told_apart(rig: Rig, client: AsyncOpenAI) -> None:
+async def test_runs_on_a_channel_are_told_apart(rig: Rig, client: openai.AsyncOpenAI) -> None:
     """What only tokentape can do is asked for in a member of its own."""
     made = []
     for words in (WORDS, ["Twice ", "upon"]):
@@ -428,7 +430,7 @@ async def test_a_page_of_another_origin_may_use_the_sdk() -> None:
         assert reply.status == 200
 
 
-async def test_a_server_that_goes_away_is_an_error(rig: Rig, client: AsyncOpenAI) -> None:
+async def test_a_server_that_goes_away_is_an_error(rig: Rig, client: openai.AsyncOpenAI) -> None:
     """What was being said is interrupted; nobody takes it for a whole answer."""
     rig.provider.say("Once ")
     chat = await client.chat.completions.create(**ASK, stream=True)
@@ -472,7 +474,7 @@ async def test_a_pause_is_no_end() -> None:
 _FINAL = {"AsyncChatCompletionStream": "get_final_completion", "AsyncResponseStream": "get_final_response"}
 
 
-async def test_one_run_is_watched_in_both_formats_and_from_a_native_start(rig: Rig, client: AsyncOpenAI) -> None:
+async def test_one_run_is_watched_in_both_formats_and_from_a_native_start(rig: Rig, client: openai.AsyncOpenAI) -> None:
     run = await rig.start("Once ")
     chat = await reattach(client, run)
     response = await client.responses.retrieve(f"resp_{run}", stream=True)
@@ -490,7 +492,7 @@ async def test_one_run_is_watched_in_both_formats_and_from_a_native_start(rig: R
 async def test_the_synchronous_client(rig: Rig) -> None:
     def use() -> list[str]:
         said = []
-        with OpenAI(base_url=f"{rig.url}/v1", api_key="any") as client:
+        with openai.OpenAI(base_url=f"{rig.url}/v1", api_key="any") as client:
             with client.chat.completions.stream(**ASK) as chat:
                 said.append(chat.get_final_completion().choices[0].message.content or "")
             with client.responses.stream(**ASK_RESPONSE) as response:

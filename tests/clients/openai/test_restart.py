@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import openai
 import pytest
-from openai import AsyncOpenAI
+from sdks import openai
 from served import Served
 
 
@@ -20,7 +19,10 @@ def comparable(events: list[Any]) -> dict[int, Any]:
 
 
 async def test_a_killed_server_is_an_error_and_the_next_one_knows_all(tmp_path: Path) -> None:
-    async with Served(tmp_path / "tape.db") as served, AsyncOpenAI(base_url=f"{served.url}v1", api_key="x") as client:
+    async with (
+        Served(tmp_path / "tape.db") as served,
+        openai.AsyncOpenAI(base_url=f"{served.url}v1", api_key="x") as client,
+    ):
         ask: dict[str, Any] = {"model": "simulated", "input": "Hello", "stream": True}
         whole = [event async for event in await client.responses.create(**ask, extra_body=simulated())]
         done = whole[0].response.id  # type: ignore[union-attr]

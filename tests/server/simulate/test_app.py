@@ -6,9 +6,8 @@ import logging
 import zlib
 
 import aiohttp
-import anthropic
-import openai
 import pytest
+from sdks import anthropic, openai
 from upstreams import KEY, Simulator
 
 from tokentape.core.errors import BadRequest
@@ -127,18 +126,18 @@ async def test_openai_limit_of_tokens(gpt):
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        (400, openai.BadRequestError),
-        (401, openai.AuthenticationError),
-        (403, openai.PermissionDeniedError),
-        (404, openai.NotFoundError),
-        (422, openai.UnprocessableEntityError),
-        (429, openai.RateLimitError),
-        (500, openai.InternalServerError),
-        (503, openai.InternalServerError),
+        (400, "BadRequestError"),
+        (401, "AuthenticationError"),
+        (403, "PermissionDeniedError"),
+        (404, "NotFoundError"),
+        (422, "UnprocessableEntityError"),
+        (429, "RateLimitError"),
+        (500, "InternalServerError"),
+        (503, "InternalServerError"),
     ],
 )
 async def test_openai_statuses(gpt, status, kind):
-    with pytest.raises(kind) as caught:
+    with pytest.raises(getattr(openai, kind)) as caught:
         await chat(gpt, stream=True, fault=f"status:{status}:3s")
     assert caught.value.status_code == status
     assert caught.value.response.headers["Retry-After"] == "3"
@@ -262,18 +261,18 @@ async def test_anthropic_system_prompt_and_parts(claude):
 @pytest.mark.parametrize(
     ("status", "kind", "name"),
     [
-        (400, anthropic.BadRequestError, "invalid_request_error"),
-        (401, anthropic.AuthenticationError, "authentication_error"),
-        (403, anthropic.PermissionDeniedError, "permission_error"),
-        (404, anthropic.NotFoundError, "not_found_error"),
-        (413, anthropic.RequestTooLargeError, "request_too_large"),
-        (429, anthropic.RateLimitError, "rate_limit_error"),
-        (500, anthropic.InternalServerError, "api_error"),
-        (529, anthropic.OverloadedError, "overloaded_error"),
+        (400, "BadRequestError", "invalid_request_error"),
+        (401, "AuthenticationError", "authentication_error"),
+        (403, "PermissionDeniedError", "permission_error"),
+        (404, "NotFoundError", "not_found_error"),
+        (413, "RequestTooLargeError", "request_too_large"),
+        (429, "RateLimitError", "rate_limit_error"),
+        (500, "InternalServerError", "api_error"),
+        (529, "OverloadedError", "overloaded_error"),
     ],
 )
 async def test_anthropic_statuses(claude, status, kind, name):
-    with pytest.raises(kind) as caught:
+    with pytest.raises(getattr(anthropic, kind)) as caught:
         await message(claude, fault=f"status:{status}:3s")
     assert caught.value.status_code == status
     assert caught.value.response.headers["Retry-After"] == "3"

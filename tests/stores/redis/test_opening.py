@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from certificates import SELF_SIGNED
-from redis_server import RedisServer, free_port
+from ports import free_port
+from redis_server import RedisServer
 
 from tokentape.core.errors import SetupError, StoreUnavailable
 from tokentape.stores.base import StreamConfig
