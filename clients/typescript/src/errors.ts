@@ -8,6 +8,7 @@ export type ErrorCode =
   | "conflict" | "stream_exists" | "stream_closed" | "sequence_conflict" | "fenced" | "run_conflict"
   | "gone" | "too_many" | "store_unavailable" | "store_full" | "shutting_down" | "internal_error"
   | `provider_${string}` | "method_not_allowed" | "request_timeout" | "unsupported_media_type" | "http_error"
+  | "admin_off" | "crowd_busy"
   /** The server could not be reached, or the connection broke before its answer was whole. */
   | "unreachable"
   /** This connection cannot do it: presence needs a WebSocket. */

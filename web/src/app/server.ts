@@ -11,7 +11,7 @@ const KEY = "tokentape.key";
 // For as long as the tab is open: a key on disk would outlive the person who typed it.
 let key = readKept(IN_TAB, KEY) ?? "";
 let ask: ((refused: boolean) => Promise<string>) | undefined;
-
+let asking: Promise<string> | undefined;
 let refused: (() => void) | undefined;
 
 /** Says who is told when the server has refused a request for want of a key: before somebody is asked for one. */
@@ -31,7 +31,18 @@ export async function token(wasRefused: boolean): Promise<string> {
   // Requests that were under way together are refused one after the other: the key may be another one by now.
   const tried = key;
   if ((tried !== "" && (await isAccepted(tried))) || key !== tried) return key;
-  key = await ask(tried !== "");
+  asking ??= newKey(tried, ask).finally(() => {
+    asking = undefined;
+  });
+  return asking;
+}
+
+/** One that the server accepts: to whoever waits for it a second refusal would be the last. Nothing when nobody has one. */
+async function newKey(tried: string, ask: (refused: boolean) => Promise<string>): Promise<string> {
+  let given = tried;
+  do given = await ask(given !== "");
+  while (given !== "" && !(await isAccepted(given)));
+  key = given;
   keep(IN_TAB, KEY, key);
   return key;
 }

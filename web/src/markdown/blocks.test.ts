@@ -103,6 +103,15 @@ describe("Markdown that grows", () => {
     }
   });
 
+  it.each(["name", "constructor", "__proto__"])("finds a link by the name %s after its block is finished", (name) => {
+    const text = `[${name}]: https://example.org/\n\nA word.\n\nThe [link][${name}] is there.\n\nAnother word.`;
+    // Without the end, at which all of it is read again.
+    const reader = createBlocks(still);
+    let shown = "";
+    for (let end = 1; end <= text.length; end += 1) shown = reader.update(text.slice(0, end), false).blocks.map(told).join(" ");
+    expect(shown).toContain('"href":"https://example.org/"');
+  });
+
   it.each(HOSTILE)("takes no longer than a frame for a megabyte of %j", (piece) => {
     const text = piece.repeat(1_000_000 / piece.length);
     const reader = createBlocks();

@@ -41,6 +41,9 @@ const BUDGET = 6;
 
 type Links = Record<string, { href: string; title: string | undefined }>;
 
+/** Without a prototype: `[constructor]` is a name like others. */
+const noLinks = (): Links => Object.create(null) as Links;
+
 export function createBlocks(now: () => number = () => performance.now()): BlockReader {
   let seen = "";
   let wasFinal = false;
@@ -52,12 +55,12 @@ export function createBlocks(now: () => number = () => performance.now()): Block
   /** Everything before this place of the text is in finished blocks. */
   let done = 0;
   let fence: (Fence & { body: number; line: number }) | undefined;
-  let links: Links = {};
+  let links = noLinks();
   /** The head of a table that was cut there. */
   let head = { text: "", at: -1 };
 
   function restart(): void {
-    [seen, blocks, finished, done, fence, links, head] = ["", [], 0, 0, undefined, {}, { text: "", at: -1 }];
+    [seen, blocks, finished, done, fence, links, head] = ["", [], 0, 0, undefined, noLinks(), { text: "", at: -1 }];
   }
 
   function show(block: Block): void {

@@ -26,7 +26,7 @@ export const CodeBlock = memo(function CodeBlock({ text, language, open }: { tex
         <span>{language || "text"}</span>
         <CopyButton text={text} label="Copy the code" />
       </figcaption>
-      <pre tabIndex={0}>
+      <pre tabIndex={0} role="group" aria-label={language ? `Code in ${language}` : "Code"}>
         <code>
           {coloured?.nodes}
           <Plain text={coloured ? text.slice(coloured.text.length) : text} />

@@ -60,7 +60,7 @@ function element(token: MarkedToken, depth: number, goesOn?: boolean): ReactNode
     case "html":
       return token.block ? <p className="markup">{token.raw.trimEnd()}</p> : token.raw;
     case "checkbox":
-      return <input type="checkbox" checked={token.checked} readOnly disabled />;
+      return <input type="checkbox" checked={token.checked} aria-label={token.checked ? "Done" : "To do"} readOnly disabled />;
     case "space":
     case "def":
       return null;
@@ -91,7 +91,7 @@ function Table({ token, depth, hasHead }: { token: Tokens.Table; depth: number; 
     </Tag>
   );
   return (
-    <div className="wide" tabIndex={0} role="region" aria-label="Table">
+    <div className="wide" tabIndex={0} role="group" aria-label="Table">
       <table>
         <thead className={hasHead ? undefined : "visually-hidden"}>
           <tr>{token.header.map((one, place) => cell("th", one, place))}</tr>

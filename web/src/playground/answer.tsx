@@ -31,7 +31,8 @@ export function AnswerBody({ chat, answer, isLast, isBusy, actions }: AnswerProp
   const isLive = state === "running";
   const isWhole = state === "stop" || state === "tool_calls";
   const trouble = error && troubleOfAnswer(error);
-  const before = useCallback(() => actions.before(answer), [actions, answer]);
+  const first = answer.first!;
+  const before = useCallback(() => actions.before(first), [actions, first]);
   return (
     <article className="message answer" data-state={state} data-answer={run} aria-label="Answer">
       <Resets run={run} />

@@ -81,7 +81,7 @@ export function Chat({ chat, onRun }: { chat: string; onRun: (run: string | unde
         composer.current?.rest();
         void say(text);
       },
-      before: (answer) => latest.current.filter(({ first }) => first! < answer.first!),
+      before: (place) => latest.current.filter(({ first }) => first! < place),
     }),
     [attempt, regenerate, editing, edit, say],
   );

@@ -16,8 +16,8 @@ export interface Actions {
   /** Says something else in place of a message. */
   edit: (message: Message, text: string) => void;
   ask: (text: string) => void;
-  /** What had been said before an answer. */
-  before: (answer: Message) => readonly Message[];
+  /** What had been said before that place. */
+  before: (first: number) => readonly Message[];
 }
 
 interface MessageRowProps {

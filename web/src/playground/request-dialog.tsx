@@ -1,6 +1,6 @@
 /** The request that gives this answer again, to be copied: as curl, Python or TypeScript. */
 
-import { useEffect, useEffectEvent, useState } from "react";
+import { memo, useEffect, useEffectEvent, useState } from "react";
 import type { Message, RunRequest, TokentapeError } from "tokentape";
 import { BASE, token } from "../app/server.ts";
 import { CodeBlock } from "../markdown/code-block.tsx";
@@ -16,7 +16,7 @@ interface RequestProps {
   before: () => readonly Message[];
 }
 
-export function RequestButton({ run, before }: RequestProps) {
+export const RequestButton = memo(function RequestButton({ run, before }: RequestProps) {
   const [isOpen, setOpen] = useState(false);
   return (
     <>
@@ -26,7 +26,7 @@ export function RequestButton({ run, before }: RequestProps) {
       {isOpen && <RequestDialog run={run} before={before} onClose={() => setOpen(false)} />}
     </>
   );
-}
+});
 
 function RequestDialog({ run, before, onClose }: RequestProps & { onClose: () => void }) {
   const [place, setPlace] = useState(0);

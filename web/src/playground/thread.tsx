@@ -108,7 +108,15 @@ export function Thread({ ref, chat, messages, isLoading, isBusy, actions }: Thre
         </div>
       </div>
       {isAway && (
-        <button type="button" className="newest" onClick={() => rows.scrollToEnd()}>
+        <button
+          type="button"
+          className="newest"
+          onClick={() => {
+            rows.scrollToEnd();
+            // The button goes, once it has done that.
+            scroller.current?.focus();
+          }}
+        >
           ↓ To the newest
         </button>
       )}

@@ -28,8 +28,8 @@ MEDIA_TYPES: Final = {
 HEADERS: Final = {
     # Text of a model is shown on these pages: nothing but our own files may run, load or be sent to.
     "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+        "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; img-src 'self'; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
         "require-trusted-types-for 'script'; trusted-types highlighter"
     ),
     "Referrer-Policy": "no-referrer",
