@@ -159,15 +159,15 @@ async def test_a_server_that_falls_silent_is_left(listening, monkeypatch):
 
 
 async def test_comments_are_signs_of_life(listening, monkeypatch):
-    monkeypatch.setattr(transports, "SILENCE", 0.3)
+    monkeypatch.setattr(transports, "SILENCE", 1.0)
 
     async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(HEAD + ready(0))
-        for _ in range(8):
+        for _ in range(6):
             writer.write(b": hb\n\n")
             await writer.drain()
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.25)
         writer.write(block(1, "done"))
         await writer.drain()
 
