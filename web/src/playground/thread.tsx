@@ -34,9 +34,12 @@ export function Thread({ ref, chat, messages, isLoading, isBusy, actions }: Thre
   const [isAway, setAway] = useState(false);
   const wasAway = useRef(false);
   const height = useRef(0);
-  const keyOf = useCallback((place: number) => messages[place]!.first ?? `at ${place}`, [messages]);
+  // Messages come and go at the end only, and one that grows keeps its place: not all are measured anew for it.
+  const count = messages.length;
+  const newest = messages.at(-1)?.first;
+  const keyOf = useCallback((place: number) => messages[place]!.first ?? `at ${place}`, [count, newest]);
   const rows = useVirtualizer({
-    count: messages.length,
+    count,
     getScrollElement: () => scroller.current,
     estimateSize: () => TYPICAL_HEIGHT,
     getItemKey: keyOf,
