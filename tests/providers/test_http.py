@@ -464,10 +464,10 @@ async def test_no_time_counts_while_the_run_is_busy_with_what_came(provider_at):
         await connection.send(TOKEN % b"b", FINISH)
 
     async with raw_upstream(answer) as upstream:
-        timeouts = Timeouts(first_token=0.05, between_tokens=0.05)
+        timeouts = Timeouts(first_token=0.4, between_tokens=0.4)
         async with aclosing(provider_at(upstream.url).generate(asking(), timeouts)) as batches:
             parts = [*(await anext(batches))]
-            await asyncio.sleep(0.15)  # a store that is slow
+            await asyncio.sleep(0.8)  # a store that is slow
             took.set()
             async for batch in batches:
                 parts += batch
