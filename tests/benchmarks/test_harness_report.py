@@ -69,6 +69,7 @@ def test_proxies_are_compared_each_at_the_most_that_it_sustains():
     build = everything_met()
     assert acceptance.sustained(build.results, "fastapi-openai") == 100
     assert acceptance.sustained(build.results, "tokentape-proxy") == 3000
+    assert line(build, "1,000 private streams").measured == "19.5 ms (20.0, and 0.5 without a proxy)"
     assert line(build, "FastAPI + openai SDK").measured == "12.0 × (100,000 at 3,000 streams against 8,333 at 100)"
     for _ in range(2):
         build.proxy("tokentape-proxy", 3000, status="saturated", cpu_us=9)

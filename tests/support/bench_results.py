@@ -120,6 +120,7 @@ def everything_met() -> Builder:
         build.connect(ours, 10_000, 2.5)
         build.stalled(ours, "healthy", 5.0, 1)
         build.stalled(ours, "stalled", 5.2, 4)
+    build.proxy("direct", 1000, cpu_us=1, p99_ms=0.5)
     build.proxy("nginx-proxy", 1000, cpu_us=10)
     build.proxy("tokentape-proxy", 1000, cpu_us=16, p99_ms=20)
     build.proxy("tokentape-proxy", 3000, cpu_us=10)
