@@ -4,7 +4,7 @@ import type { Shown, Watchers } from "./watchers.ts";
 import { sentence, VERDICTS } from "./words.ts";
 import "./head.css";
 
-const SIGNS = { none: "·", "so-far": "=", equal: "✓", differs: "≠" } as const;
+const SIGNS = { none: "·", "so-far": "=", equal: "✓", differs: "≠", "too-long": "…" } as const;
 
 /** The verdict over all watchers, and what is done to all of them. */
 export function Head({ watchers, shown: { watchers: all, verdict, error } }: { watchers: Watchers; shown: Shown }) {

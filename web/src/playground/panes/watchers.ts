@@ -2,9 +2,10 @@
 
 import type { From, TokentapeError } from "tokentape";
 import { client } from "../../app/server.ts";
-import { hashOf, relate, type Relation } from "./equality.ts";
+import { hashOf } from "./equality.ts";
 import { createWatcher, type Watcher } from "./watcher.ts";
-import { readTape, type Tape } from "./tape.ts";
+import { readTape } from "./tape.ts";
+import { judge, type Judgement, NOTHING } from "./verdict.ts";
 
 /** Milliseconds between two comparisons while something comes. */
 const COMPARE = 250;
@@ -15,27 +16,8 @@ export const NAMES = { sse: "SSE", ws: "WebSocket" } as const;
 /** Who is there from the beginning. */
 const FIRST = ["sse", "ws"] as const;
 
-export interface Verdict {
-  /** `so-far`: each has the beginning of the longest. `equal`: all have all of the tape, and it has ended. */
-  kind: "none" | "so-far" | "equal" | "differs";
-  /** The last offset that all of them have. */
-  upto: number;
-  /** The first offset at which one differs, and who. */
-  at?: number;
-  who?: string;
-  lost: number;
-  repeated: number;
-  /** Characters of the text. */
-  characters: number;
-  /** SHA-256 of the text that is shown, when all are equal; of the tape, too. */
-  hash?: string | undefined;
-}
-
-export interface Shown {
+export interface Shown extends Judgement {
   readonly watchers: readonly Watcher[];
-  readonly verdict: Verdict;
-  /** How each watcher stands to the longest. */
-  readonly relations: ReadonlyMap<string, Relation>;
   /** Whether more may come. */
   readonly live: boolean;
   /** Why there is no tape to compare with. */
@@ -56,8 +38,6 @@ export interface Watchers {
   remove(id: string): void;
   close(): void;
 }
-
-const NOTHING: Verdict = { kind: "none", upto: 0, lost: 0, repeated: 0, characters: 0 };
 
 export function createWatchers(run: string): Watchers {
   const began = performance.now();
@@ -157,32 +137,4 @@ export function createWatchers(run: string): Watchers {
   };
   for (const transport of FIRST) watchers.add(transport, "start");
   return watchers;
-}
-
-function judge(watchers: readonly Watcher[], tape: Tape): Pick<Shown, "verdict" | "relations"> {
-  const relations = new Map<string, Relation>();
-  const whole = watchers.filter(({ from }) => from !== "now");
-  // The tape is read once a second only.
-  const longest = whole.reduce((most, { ledger }) => (ledger.record.length > most.record.length ? ledger : most), tape.ledger);
-  const verdict: Verdict = { ...NOTHING, characters: longest.text.length, upto: longest.offset };
-  for (const { id, name, ledger } of watchers) {
-    let relation = relate(ledger, tape.ledger, true);
-    // Beyond what was read of the tape, by who has most; which cannot be said of who joined where that one has no mark.
-    if (relation.kind === "unknown" || (relation.kind === "prefix" && ledger.offset > tape.ledger.offset)) {
-      const ahead = relate(ledger, longest, false);
-      if (ahead.kind !== "unknown") relation = ahead;
-    }
-    relations.set(id, relation);
-    verdict.upto = Math.min(verdict.upto, ledger.offset);
-    verdict.repeated += ledger.repeated;
-    if (relation.kind !== "differs") continue;
-    verdict.lost += relation.lost;
-    if (verdict.at === undefined || relation.offset < verdict.at) Object.assign(verdict, { at: relation.offset, who: name });
-  }
-  const each = [...relations.values()];
-  const differs = verdict.repeated > 0 || each.some(({ kind }) => kind === "differs");
-  const equal = each.every(({ kind }) => kind === "whole");
-  const isNothing = watchers.length === 0 || longest.received === 0;
-  verdict.kind = isNothing ? "none" : differs ? "differs" : equal ? "equal" : "so-far";
-  return { verdict, relations };
 }

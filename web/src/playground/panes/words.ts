@@ -2,7 +2,8 @@
 
 import type { Relation } from "./equality.ts";
 import type { Gap, State, Watcher } from "./watcher.ts";
-import { NAMES, type Verdict } from "./watchers.ts";
+import type { Verdict } from "./verdict.ts";
+import { NAMES } from "./watchers.ts";
 
 const FORMAT = new Intl.NumberFormat("en");
 
@@ -50,6 +51,8 @@ export function sentence(verdict: Verdict, watchers: number): string {
       return `${all}, the same up to event ${count(verdict.upto)}.`;
     case "equal":
       return `${all} and the tape: the same ${some(verdict.characters, "character")}, 0 lost, 0 repeated.`;
+    case "too-long":
+      return "The answer is longer than what is kept here to be compared.";
     case "differs": {
       const where = verdict.at === undefined ? "" : `${verdict.who} differs from event ${count(verdict.at)} on: `;
       return `${where}${count(verdict.lost)} lost, ${count(verdict.repeated)} repeated.`;
@@ -62,4 +65,5 @@ export const VERDICTS: Readonly<Record<Verdict["kind"], string>> = {
   "so-far": "Equal so far",
   equal: "Equal",
   differs: "Differs",
+  "too-long": "Too long",
 };
