@@ -54,7 +54,6 @@ async def test_what_one_instance_began_another_goes_on_with(tmp_path: Path) -> N
             said = [message["content"] for message in there.provider.generations[-1].messages]
             assert said == ["Hello", "".join(WORDS), "Sure?"]
 
-            here.provider.say("Once ")
             running = await first.responses.create(**ask)
             await second.responses.cancel(running.id)
             assert (await first.responses.retrieve(running.id)).status == "cancelled"
