@@ -85,7 +85,7 @@ def watching(visit: Visit) -> Watching:
 
 
 async def test_what_was_cut_or_came_late_is_whole(visit: Visit, watching: Watching, server: Served) -> None:
-    run = await start(visit, rate=80, tokens=480)
+    run = await start(visit, rate=80, tokens=800)
     await watching.is_going_on()
     await watching.says("so-far")
     for name in ("SSE", "WebSocket"):
@@ -102,7 +102,7 @@ async def test_what_was_cut_or_came_late_is_whole(visit: Visit, watching: Watchi
     await watching.is_proven(server, run, "SSE", "WebSocket", "Late 1", "Late 2")
     for name in ("SSE", "WebSocket"):
         stood, came = await watching.received(name)
-        assert stood > 480 > came
+        assert stood > 800 > came
         # What was made up for is marked in the text; here it is one stretch.
         marked = await watching.part(name, "text").locator("mark").all_text_contents()
         assert 20 < len("".join(marked)) < 1_000

@@ -13,7 +13,7 @@ from tokentape.hub.channels import Channels
 from tokentape.providers.iterator import IteratorProvider
 from tokentape.runs import RunRequest, Runs, RunSettings
 from tokentape.runs.executor import MAX_RESTARTS
-from tokentape.runs.index import RUNS_STREAM
+from tokentape.runs.index import RUNS_STREAM, RunIndex
 from tokentape.runs.jobs import QUEUE
 from tokentape.runs.orders import PREFIX
 from tokentape.stores.base import Append, Retention
@@ -247,8 +247,9 @@ async def test_p7_a_run_that_may_be_restarted_goes_on_elsewhere(store, channel) 
         assert await store.list(PREFIX) == []
 
 
+@pytest.mark.parametrize("channel", [None, "room"])
 @pytest.mark.parametrize("settings", [INLINE, WORKERS])
-async def test_a_run_that_nobody_was_told_of_is_not_begun(store, settings) -> None:
+async def test_a_run_that_nobody_was_told_of_leaves_no_trace(store, settings, channel) -> None:
     """Killed between the lease and the record: whoever asked asks again, and must not pay twice."""
     async with instances(store, settings, settings) as (one, two):
         if settings is WORKERS:
@@ -259,18 +260,41 @@ async def test_a_run_that_nobody_was_told_of_is_not_begun(store, settings) -> No
 
         one.runs._registry.claim = die
         with pytest.raises(asyncio.CancelledError):
-            await one.runs.start(request(on_crash="restart"), key="k")
+            await one.runs.start(request(on_crash="restart", channel=channel), key="k")
         await one.kill()
         [lost] = await store.leases("run:")
         async with asyncio.timeout(20):
             while await store.leases("run:"):  # noqa: ASYNC110 - a store does not tell of leases
                 await asyncio.sleep(0.01)
-        again, new = await two.runs.start(request(on_crash="restart"), key="k")
+        again, new = await two.runs.start(request(on_crash="restart", channel=channel), key="k")
         assert new
         two.provider.say("once", FINISH)
         assert kinds(await events(two, again.id)) == ["start", "token", "usage", "done"]
         assert len(two.provider.generations) == 1
-        assert two.runs.get(lost.name.removeprefix("run:")).reason == "interrupted"
+        await two.runs.settled(again.id)
+        assert [run.id for run in two.runs.list()] == [again.id]
+        async with two.hub.reading(again.stream, "start", merge=False) as reader:
+            async for item in reader:
+                assert item.event.run == again.id
+                if item.event.type == "done":
+                    break
+        await until(lambda: not two.runs.live())
+        names = [stream.name for stream in await store.list("")]
+        assert not any(lost.name.removeprefix("run:") in name for name in names)
+
+
+async def test_a_run_whose_record_is_no_longer_kept_is_ended(store) -> None:
+    async with instances(store, INLINE, INLINE) as (one, two):
+        info, _ = await one.runs.start(request(channel="room"))
+        await begun(one, info.id, "")
+        await one.kill()
+        two.runs._registry.index = RunIndex()  # as one that was made since
+        await store.delete(RUNS_STREAM)
+        async with two.hub.reading("room", "start", merge=False) as reader:
+            async for item in reader:
+                if item.event.type == "done":
+                    break
+        assert (item.event.run, item.event.data["detail"]) == (info.id, "process_died")
 
 
 async def test_a_run_is_not_restarted_for_ever(store) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
@@ -116,8 +117,7 @@ class Taker:
             await self._registry.catch_up()
             known = self._registry.index.get(info.id)
             if known is None:
-                # Its process died before it was recorded, so nobody was told of it, and whoever asked asks again.
-                await self._end(info, fence, "interrupted", "process_died")
+                await self._settle_unknown(info, fence)
             if known is None or not await self._settle(known, fence, orphan=orphan, worker=worker):
                 await self._custody.give_back(fence)
         except BaseException:
@@ -125,6 +125,18 @@ class Taker:
             self._custody.let_go(fence)
             raise
         return True
+
+    async def _settle_unknown(self, info: RunInfo, fence: Fence) -> None:
+        """Of a run with a lease and no record."""
+        if await self._has_begun(info):
+            # It has lived for so long that its record is no longer kept.
+            await self._end(info, fence, "interrupted", "process_died")
+            return
+        # Its process died before it was recorded, so nobody was told of it, and whoever asked asks again.
+        if info.owns_stream:
+            with suppress(StreamNotFound):
+                await self._hub.delete(info.stream)
+        await self._orders.drop(info.id)
 
     async def _settle(self, info: RunInfo, fence: Fence, *, orphan: bool, worker: bool) -> bool:
         """Decides; False when the lease is to be given back."""
@@ -177,25 +189,35 @@ class Taker:
 
     async def _written(self, info: RunInfo) -> _Written:
         """Whether the run has begun on its stream, and how it ended there: its process may have died right after."""
-        begun = False
-        at = Cursor.parse(info.cursor).offset if info.cursor else 0
         if info.attempt == 1 and info.state == "queued":
             return _Written(begun=False, end=None)
         try:
-            while True:
-                page = await self._hub.store.read(info.stream, at)
-                for offset, record in page.records:
-                    at = offset
-                    event = decode_event(record)
-                    if event.run == info.id:
-                        begun = True
-                        if event.type == "done":
-                            return _Written(begun=True, end=(str(Cursor(page.epoch, offset)), event))
-                if not page.records or at >= page.last:
-                    return _Written(begun, None)
+            return await self._look(info, Cursor.parse(info.cursor).offset if info.cursor else 0)
         except (StreamNotFound, CursorGone):
             # Its beginning is no longer kept, so it has begun.
             return _Written(begun=True, end=None)
+
+    async def _has_begun(self, info: RunInfo) -> bool:
+        """Whether there is anything of it on its stream, wherever that began."""
+        try:
+            stream = await self._hub.store.info(info.stream)
+            return (await self._look(info, stream.first - 1)).begun
+        except StreamNotFound:
+            return False
+
+    async def _look(self, info: RunInfo, at: int) -> _Written:
+        begun = False
+        while True:
+            page = await self._hub.store.read(info.stream, at)
+            for offset, record in page.records:
+                at = offset
+                event = decode_event(record)
+                if event.run == info.id:
+                    begun = True
+                    if event.type == "done":
+                        return _Written(begun=True, end=(str(Cursor(page.epoch, offset)), event))
+            if not page.records or at >= page.last:
+                return _Written(begun, None)
 
     async def _end(
         self, info: RunInfo, fence: Fence, reason: str, detail: str | None, error: TokentapeError | None = None
