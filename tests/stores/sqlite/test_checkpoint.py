@@ -113,6 +113,41 @@ def test_what_comes_meanwhile_is_moved_too_and_then_the_log_starts_over(log: Log
     assert log.wal == size, "the log goes on where it was, instead of at its start"
 
 
+def test_a_log_far_from_its_limit_is_moved_in_steps(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = Log(path, 4 * AHEAD_BYTES)
+    monkeypatch.setattr(checkpoint, "open_mover", log.open_mover)
+    reader = open_reader(path)
+    log.write(MB)
+    assert not log.checkpointer.due
+    for step in range(1, 4):
+        log.write(4_500_000)
+        assert reader.execute("BEGIN; SELECT count(*) FROM t").get  # so that the log cannot start over
+        assert log.checkpointer.due
+        log.checkpointer.run()
+        log.join()
+        assert log.moved > step * 4_500_000
+        log.checkpointer.run()
+        assert (log.checkpointer.due, log.movers) == (False, step)
+        log.write(1000)
+        assert log.wal > step * 4_500_000, "it goes on where it was"
+        reader.execute("COMMIT")
+    log.write(5 * MB)
+    assert log.checkpointer.due
+    log.checkpointer.run()
+    log.join()
+    log.checkpointer.run()
+    assert (log.checkpointer.due, log.movers) == (False, 4)
+    size = log.wal
+    assert log.moved > 18 * MB
+    log.write(MB)
+    assert log.wal == size, "it has started over"
+    assert not log.checkpointer.due
+    log.write(4_500_000)
+    assert log.checkpointer.due, "and so have the steps"
+    reader.close()
+    log.close()
+
+
 def test_each_log_has_a_thread_of_its_own(log: Log, path: Path) -> None:
     """Also when the one before has moved all of it, so that it started over by itself."""
     for turn in range(1, 4):

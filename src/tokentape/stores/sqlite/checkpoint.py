@@ -1,7 +1,8 @@
 """Checkpoints: the write-ahead log moves into the database, so that neither grows without bound.
 
-Most of it is moved by a thread of its own, with commits going on. But while anybody writes there is always a rest, and
-the log starts over only when nothing is left in it: so the rest is moved between two commits, and is small by then.
+Most of it is moved by a thread of its own, with commits going on, in steps: a thread that copies has its share of the
+processor, and whoever waits for a token should not notice. But while anybody writes there is nearly always a rest, and
+the log starts over only when nothing is left in it: so the last rest is moved between two commits, and is small by then.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ import apsw
 from tokentape.stores.sqlite.database import BUSY_MILLISECONDS, open_mover
 
 AHEAD_BYTES: Final = 4_194_304
-"""A log that is shorter than this is moved between two commits at once: some ten milliseconds."""
-PASSES: Final = 2
-"""Of the thread: the second takes what was written during the first."""
-TRUNCATE_FACTOR: Final = 8
+"""What the thread moves in one step. A log that is full and shorter is moved between two commits at once, in some ten
+milliseconds."""
+LAST_PASSES: Final = 2
+"""Of the thread, once the log has reached its limit: the second takes what was written during the first."""
+TRUNCATE_FACTOR: Final = 4
 """A log that is this many times over its limit is worth waiting: for its readers, briefly, and for the thread."""
 TRUNCATE_MILLISECONDS: Final = 100
 
@@ -35,8 +37,10 @@ class Checkpointer:
         page_size: int = db.pragma("page_size")
         self._limit = max(1, limit // page_size)
         self._ahead_pages = AHEAD_BYTES // page_size
-        self._next = self._limit
+        self._step = min(self._ahead_pages, self._limit)
+        self._next = self._step
         self._ahead: threading.Thread | None = None
+        self._ahead_to = 0  # where the log ended when that thread began
         self._started_over = False  # since then, so that what it has moved was another log
         db.set_wal_hook(self._committed)
 
@@ -46,32 +50,41 @@ class Checkpointer:
         return self._pages >= self._next
 
     def run(self) -> None:
-        """Begins, or ends when all but the rest is moved; with that the next commit starts the log over."""
+        """Begins a step, or ends one; at the limit all is moved, with which the next commit starts the log over."""
         if self._ahead is not None and self._ahead.is_alive():
             if self._pages < self._limit * TRUNCATE_FACTOR:
                 return
             self._ahead.join()  # more is written than the disk can move meanwhile
         moved = self._ahead is not None and not self._started_over
         self._ahead = None
-        if moved or self._pages < self._ahead_pages:
+        full = self._pages >= self._limit
+        if full and (moved or self._pages < self._ahead_pages):
             self._move()
+        elif moved:
+            self._next = min(self._ahead_to + self._step, self._limit)
         else:
             self._started_over = False
-            self._ahead = threading.Thread(target=self._move_ahead, name="tokentape-checkpoint", daemon=True)
+            self._ahead_to = self._pages
+            passes = LAST_PASSES if full else 1
+            self._ahead = threading.Thread(
+                target=self._move_ahead, args=(passes,), name="tokentape-checkpoint", daemon=True
+            )
             self._ahead.start()
 
-    def _move_ahead(self) -> None:
+    def _move_ahead(self, passes: int) -> None:
         # Whatever goes wrong here goes wrong again in the writer's thread, which says so.
         with contextlib.suppress(apsw.Error), contextlib.closing(open_mover(self._path)) as db:
-            for _ in range(PASSES):
+            for _ in range(passes):
                 db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
 
     def _move(self) -> None:
         pages, moved = self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         if moved < pages and pages >= self._limit * TRUNCATE_FACTOR:
             pages, moved = self._truncate()
-        self._pages = pages - moved
-        self._next = self._pages + self._limit
+        if moved < pages:  # somebody reads what is in the log: not again at each commit
+            self._pages, self._next = pages, pages + self._limit
+        else:
+            self._pages, self._next = 0, self._step
 
     def close(self) -> None:
         """Moves everything, as far as readers let it."""
@@ -92,6 +105,6 @@ class Checkpointer:
     def _committed(self, _db: apsw.Connection, _name: str, pages: int) -> int:
         if pages < self._pages:
             self._started_over = True
-            self._next = self._limit
+            self._next = self._step
         self._pages = pages
         return apsw.SQLITE_OK

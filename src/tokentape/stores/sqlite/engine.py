@@ -37,8 +37,8 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True):
     """Records are moved from the journal to their streams when it holds this many bytes, or rows; until then they
     are also in memory."""
     journal_rows: int = 10_000
-    checkpoint_bytes: int = 16_777_216
-    """The write-ahead log is checkpointed when it is this long."""
+    checkpoint_bytes: int = 33_554_432
+    """The write-ahead log is checkpointed to its end when it is this long."""
     max_heads: int = 10_000
     """How many streams' states are kept in memory; more only while they have records in the journal."""
     max_queued: int = 100_000

@@ -41,16 +41,24 @@ class Flusher:
         self._max_dirty = max_dirty
         self._dirty: list[StoredHead] = []
         self._round: list[StoredHead] = []
+        self._size = 0  # of the round as it began
         self._upto = 0
 
     @property
     def due(self) -> bool:
         """Whether a round should begin: the journal, or what is kept in memory because of it, is large enough."""
+        return self._fullness >= 1
+
+    @property
+    def late(self) -> bool:
+        """Whether the round under way will not be over, at this pace, when the next one is half due."""
+        return bool(self._round) and 1 - len(self._round) / self._size < 2 * self._fullness
+
+    @property
+    def _fullness(self) -> float:
         journal = self._journal
-        return (
-            journal.bytes >= self._journal_bytes
-            or journal.rows >= self._journal_rows
-            or len(self._dirty) >= self._max_dirty
+        return max(
+            journal.bytes / self._journal_bytes, journal.rows / self._journal_rows, len(self._dirty) / self._max_dirty
         )
 
     @property
@@ -73,6 +81,7 @@ class Flusher:
         """Flushes a slice, starting a round if need be; returns the heads whose oldest segments can go now."""
         if not self._round:
             self._round, self._dirty = self._dirty, []
+            self._size = len(self._round)
             self._upto = self._journal.mark()
         chosen = self._choose()
         begin(self._db)
