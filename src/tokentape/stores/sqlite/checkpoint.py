@@ -2,7 +2,7 @@
 
 Most of it is moved by a thread of its own, with commits going on, in steps: a thread that copies has its share of the
 processor, and whoever waits for a token should not notice. But while anybody writes there is nearly always a rest, and
-the log starts over only when nothing is left in it: so the last rest is moved between two commits, and is small by then.
+the log starts over only when nothing is left in it: so that is moved between two commits, and is little by then.
 """
 
 from __future__ import annotations
