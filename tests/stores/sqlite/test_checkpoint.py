@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from tokentape.stores.base import Append, StreamConfig
 from tokentape.stores.sqlite import SqliteStore, checkpoint
-from tokentape.stores.sqlite.checkpoint import AHEAD_BYTES, TRUNCATE_FACTOR, Checkpointer
+from tokentape.stores.sqlite.checkpoint import AHEAD_BYTES, REST_SECONDS, TRUNCATE_FACTOR, Checkpointer
 from tokentape.stores.sqlite.database import open_mover, open_reader, open_writer
 
 Opened = Callable[..., SqliteStore]
@@ -106,11 +107,37 @@ def test_what_comes_meanwhile_is_moved_too_and_then_the_log_starts_over(log: Log
     assert size > 6 * MB
     assert log.moved < 6 * MB
     log.checkpointer.run()
-    assert (log.checkpointer.due, log.movers) == (False, 1)
+    assert (log.checkpointer.due, log.movers, movers()) == (False, 2, [])
     assert log.moved > 6 * MB
     log.write(3 * MB)
     assert not log.checkpointer.due
     assert log.wal == size, "the log goes on where it was, instead of at its start"
+
+
+def test_a_slow_disk_holds_commits_up_for_a_moment_only(log: Log, path: Path) -> None:
+    reader = open_reader(path)
+    log.write(5 * MB)
+    assert reader.execute("BEGIN; SELECT count(*) FROM t").get == 1
+    log.checkpointer.run()
+    log.join()
+    log.write(1000)
+    reader.close()
+    log.go.clear()
+    began = time.monotonic()
+    log.checkpointer.run()
+    assert REST_SECONDS <= time.monotonic() - began < LONG
+    for _ in range(10):
+        log.write(1000)
+        assert not log.checkpointer.due, "once is enough for now"
+    log.write(5 * MB)
+    assert log.checkpointer.due
+    log.checkpointer.run()
+    assert (log.movers, len(movers())) == (2, 1)
+    log.go.set()
+    log.join()
+    size = log.wal
+    log.write(MB)
+    assert (log.wal, log.checkpointer.due) == (size, False), "it has started over"
 
 
 def test_a_log_far_from_its_limit_is_moved_in_steps(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,7 +194,7 @@ def test_each_log_has_a_thread_of_its_own(log: Log, path: Path) -> None:
     log.write(1000)
     reader.close()
     log.checkpointer.run()
-    assert (log.movers, log.checkpointer.due) == (4, False)
+    assert (log.movers, log.checkpointer.due) == (5, False)
 
 
 def test_what_is_written_faster_than_it_can_be_moved_has_to_wait(log: Log) -> None:

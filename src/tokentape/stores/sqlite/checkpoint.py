@@ -1,8 +1,8 @@
 """Checkpoints: the write-ahead log moves into the database, so that neither grows without bound.
 
-Most of it is moved by a thread of its own, with commits going on, in steps: a thread that copies has its share of the
-processor, and whoever waits for a token should not notice. But while anybody writes there is nearly always a rest, and
-the log starts over only when nothing is left in it: so that is moved between two commits, and is little by then.
+A thread of its own moves it, with commits going on: a disk may take its time to say that something is on it, and no
+token is to wait for that. It moves in steps, since a thread that copies has its share of the processor. The log starts
+over once nothing is left in it, which under load needs commits to wait: for what little is left then, and not for long.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from tokentape.stores.sqlite.database import BUSY_MILLISECONDS, open_mover
 AHEAD_BYTES: Final = 4_194_304
 """What the thread moves in one step. A log that is full and shorter is moved between two commits at once, in some ten
 milliseconds."""
-LAST_PASSES: Final = 2
-"""Of the thread, once the log has reached its limit: the second takes what was written during the first."""
+REST_BYTES: Final = 1_048_576
+"""So little of a full log is moved while commits wait."""
+REST_SECONDS: Final = 0.01
+"""And for no longer than this; if that is too short, they wait again a step later."""
 TRUNCATE_FACTOR: Final = 4
-"""A log that is this many times over its limit is worth waiting: for its readers, briefly, and for the thread."""
+"""A log that is this many times over its limit is worth waiting: for its readers, briefly, and for the disk."""
 TRUNCATE_MILLISECONDS: Final = 100
 
 
@@ -37,10 +39,12 @@ class Checkpointer:
         page_size: int = db.pragma("page_size")
         self._limit = max(1, limit // page_size)
         self._ahead_pages = AHEAD_BYTES // page_size
+        self._rest_pages = REST_BYTES // page_size
         self._step = min(self._ahead_pages, self._limit)
         self._next = self._step
         self._ahead: threading.Thread | None = None
         self._ahead_to = 0  # where the log ended when that thread began
+        self._failed = False  # set by that thread
         self._started_over = False  # since then, so that what it has moved was another log
         db.set_wal_hook(self._committed)
 
@@ -50,32 +54,34 @@ class Checkpointer:
         return self._pages >= self._next
 
     def run(self) -> None:
-        """Begins a step, or ends one; at the limit all is moved, with which the next commit starts the log over."""
+        """Begins a step, or ends one; with the last one the next commit starts the log over."""
+        enough = self._pages >= self._limit * TRUNCATE_FACTOR
         if self._ahead is not None and self._ahead.is_alive():
-            if self._pages < self._limit * TRUNCATE_FACTOR:
+            if not enough:
                 return
             self._ahead.join()  # more is written than the disk can move meanwhile
-        moved = self._ahead is not None and not self._started_over
+        moved = self._ahead_to if self._ahead is not None and not self._started_over else 0
+        failed, self._failed = self._failed, False
         self._ahead = None
-        full = self._pages >= self._limit
-        if full and (moved or self._pages < self._ahead_pages):
+        if enough or failed or self._limit <= self._pages < self._ahead_pages:
             self._move()
-        elif moved:
-            self._next = min(self._ahead_to + self._step, self._limit)
+        elif moved and (self._pages < self._limit or self._pages == moved):
+            self._next = moved + self._step
         else:
             self._started_over = False
             self._ahead_to = self._pages
-            passes = LAST_PASSES if full else 1
-            self._ahead = threading.Thread(
-                target=self._move_ahead, args=(passes,), name="tokentape-checkpoint", daemon=True
-            )
+            self._ahead = threading.Thread(target=self._move_ahead, name="tokentape-checkpoint", daemon=True)
             self._ahead.start()
+            if self._pages - moved <= self._rest_pages:
+                self._ahead.join(REST_SECONDS)
+                self._next = self._pages + self._step
 
-    def _move_ahead(self, passes: int) -> None:
-        # Whatever goes wrong here goes wrong again in the writer's thread, which says so.
-        with contextlib.suppress(apsw.Error), contextlib.closing(open_mover(self._path)) as db:
-            for _ in range(passes):
+    def _move_ahead(self) -> None:
+        try:
+            with contextlib.closing(open_mover(self._path)) as db:
                 db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        except apsw.Error:
+            self._failed = True  # goes wrong again in the writer's thread, which says so
 
     def _move(self) -> None:
         pages, moved = self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)

@@ -50,9 +50,9 @@ class Flusher:
         return self._fullness >= 1
 
     @property
-    def late(self) -> bool:
-        """Whether the round under way will not be over, at this pace, when the next one is half due."""
-        return bool(self._round) and 1 - len(self._round) / self._size < 2 * self._fullness
+    def early(self) -> bool:
+        """Whether a round is under way, and will at this pace be over long before the next one is due."""
+        return bool(self._round) and 1 - len(self._round) / self._size > 2 * self._fullness
 
     @property
     def _fullness(self) -> float:

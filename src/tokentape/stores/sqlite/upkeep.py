@@ -13,9 +13,9 @@ from tokentape.stores.sqlite.flush import Flusher
 from tokentape.stores.sqlite.sweep import SLICE_STREAMS, Sweeper
 
 FLUSH_SHARE: Final = 0.2
-"""Of the time, for flushing that is late, unless records come faster than that: commits wait for a slice."""
+"""Of the time, for flushing, unless records come faster than that: commits wait for a slice that is under way."""
 EASY_SHARE: Final = 0.04
-"""And for flushing that is not: what is spread over the whole time between two rounds is not felt."""
+"""The same for flushing that is early: what is spread over the time between two rounds is not felt."""
 MAX_REST: Final = 0.1
 """Seconds between two slices, at most: one that took long on a busy machine says little of the next."""
 RETRY_SECONDS: Final = 1.0
@@ -87,7 +87,7 @@ class Upkeep:
                 self._checkpoint()  # each slice makes the log longer, and there may be many
                 self._sweeper.trimmed(flusher.step())
             ended = time.monotonic()
-            share = FLUSH_SHARE if flusher.late else EASY_SHARE
+            share = EASY_SHARE if flusher.early else FLUSH_SHARE
             self._next_flush = ended + min(MAX_REST, (ended - began) * (1 / share - 1))
         return False
 
