@@ -93,6 +93,10 @@ async def test_a_chat(playground: Playground, server: Served) -> None:
     await page.get_by_role("link", name="How do tides work?").click()
     await expect(playground.questions).to_have_count(2)
     await page.get_by_role("button", name="Clear").click()
+    await playground.field.focus()  # which is a no
+    await page.get_by_role("button", name="Clear", exact=True).click()
+    await expect(playground.questions).to_have_count(2)
+    await page.get_by_role("button", name="Clear for all?").click()
     await expect(page.get_by_text("Reload in mid-answer")).to_be_visible()
 
     await expect(playground.field).to_be_focused()  # which is where a letter is a letter

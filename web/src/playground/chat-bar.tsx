@@ -3,6 +3,7 @@
 import { memo, useSyncExternalStore } from "react";
 import type { Message } from "tokentape";
 import { CopyButton } from "../app/copy-button.tsx";
+import { TwiceButton } from "../app/twice-button.tsx";
 import { newChat, openChat } from "./address.ts";
 import { ChatsMenu } from "./chats-menu.tsx";
 import { textOf } from "./content.ts";
@@ -38,9 +39,14 @@ export const ChatBar = memo(function ChatBar({ chat, first, isEmpty, isBusy, onC
               Link
             </CopyButton>
           </span>
-          <button type="button" className="quiet" disabled={isBusy} title="Take back all that was said here" onClick={onClear}>
-            Clear
-          </button>
+          <TwiceButton
+            label="Clear"
+            again="Clear for all?"
+            title="Take back all that was said here, for everybody"
+            className="quiet"
+            isDisabled={isBusy}
+            onPress={onClear}
+          />
         </>
       )}
       <button
