@@ -123,6 +123,26 @@ def test_one_slice_flushes_some_streams_and_commits_go_on_between(make: Make) ->
     assert head.last == 1 + slices
 
 
+def test_a_round_hurries_only_when_the_next_one_comes_near(make: Make) -> None:
+    engine = make(journal_rows=300)
+    for turn in range(300):
+        do(engine, lambda turn=turn: engine.catalog.create(f"s/{turn}", StreamConfig()))
+        append(engine, f"s/{turn}", b"x")
+    flusher = engine._flusher
+    assert not flusher.early
+    flusher.step()  # a fifth of the round
+    assert flusher.early
+    for _ in range(60):  # a fifth of what the next one begins at, which is to be half that far at this point
+        append(engine, "s/0", b"x")
+    assert not flusher.early
+    flusher.step()
+    flusher.step()
+    assert flusher.early
+    while flusher.busy:
+        flusher.step()
+    assert not flusher.early
+
+
 def test_what_comes_in_during_a_round_survives_a_kill_after_it(make: Make) -> None:
     engine = make(journal_rows=200)
     for turn in range(100):
