@@ -147,6 +147,26 @@ async def _start_late(server: Program) -> dict:
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.parametrize("everything", [False, True], ids=["redis", "everything"])
+async def test_row_15_a_stall_longer_than_a_lease_ends_no_run(tmp_path: Path, everything: bool) -> None:
+    async with fleet(tmp_path) as made:
+        server, workers = await started(made, workers=2)
+        policies = ("interrupt", "restart", "interrupt")
+        runs = [await server.start_run(on_crash=policy, tokens=800) for policy in policies]
+        await asyncio.gather(*(server.until(run["id"], state="running") for run in runs))
+        stalled = [made.redis, server, *workers] if everything else [made.redis]
+        for part in reversed(stalled):
+            part.signal(signal.SIGSTOP)
+        await asyncio.sleep(3)
+        for part in stalled:
+            part.signal(signal.SIGCONT)
+            # Time for the server to find, before the workers can do anything, that all their leases have run out.
+            await asyncio.sleep(0.1 if part is made.redis else 0.3)
+        for run in runs:
+            assert kinds(await server.events(run["id"])) == ["start", "token", "usage", "done"]
+
+
+@pytest.mark.timeout(120)
 async def test_row_26_watchers_at_a_server_keep_a_run_of_a_worker_alive(tmp_path: Path) -> None:
     async with fleet(tmp_path) as made:
         server, _ = await started(made, workers=1)

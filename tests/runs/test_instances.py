@@ -1,6 +1,7 @@
 """P4, P6 and P7 over several processes that share a store: what one does, the others know and may do as well."""
 
 import asyncio
+import time
 from contextlib import asynccontextmanager
 
 import pytest
@@ -524,6 +525,41 @@ async def test_a_dead_worker_gives_way_to_another(store) -> None:
         two.provider.say("text", FINISH)
         assert kinds(await events(server, again.id)) == ["start", "reset", "token", "usage", "done"]
         assert (await events(server, once.id))[-1].data == {"reason": "interrupted", "detail": "process_died"}
+
+
+async def test_p4_a_dead_worker_whose_entry_comes_again_first_has_begun_all_the_same(store) -> None:
+    async with instances(store, WORKERS, WORKERS, WORKERS) as (server, one, two):
+        one.runs.work(2)
+        again, _ = await server.runs.start(request(on_crash="restart"))
+        once, _ = await server.runs.start(request())
+        for info in (again, once):
+            await begun(server, info.id, "")
+        for other in (server, two):
+            await other.runs._taker.aclose()  # so that only the entry leads to them
+        await one.kill()
+        await asyncio.sleep(LEASE * 1.2)
+        for info in (again, once):
+            await store.put_job(QUEUE, info.id)
+        two.runs.work(2)
+        two.provider.say("text", FINISH)
+        assert kinds(await events(server, again.id)) == ["start", "reset", "token", "usage", "done"]
+        assert (await events(server, once.id))[-1].data == {"reason": "interrupted", "detail": "process_died"}
+        assert server.runs.get(again.id).attempt == 2
+        assert len(two.provider.generations) == 1
+
+
+async def test_p7_who_stands_still_with_all_others_loses_no_run(store) -> None:
+    async with instances(store, INLINE, INLINE) as (one, two):
+        started = [(await each.runs.start(request(on_crash=policy)))[0]
+                   for each, policy in ((one, "interrupt"), (two, "restart"))]  # fmt: skip
+        for info in started:
+            await begun(two, info.id, "")
+        for _ in range(3):
+            time.sleep(LEASE * 1.5)  # noqa: ASYNC251 - all of them stand still
+            await asyncio.sleep(LEASE)
+        for each, info in zip((one, two), started, strict=True):
+            each.provider.say("text", FINISH)
+            assert kinds(await events(one, info.id)) == ["start", "token", "usage", "done"]
 
 
 async def test_runs_that_wait_are_bounded(store) -> None:

@@ -295,6 +295,20 @@ async def test_nobody_ever_watching_stops_it_too(runs, provider) -> None:
     assert found[-1].data["detail"] == "no_watchers"
 
 
+async def test_a_process_that_stands_still_for_longer_than_a_lease_loses_no_run(store, provider) -> None:
+    async with running(store, provider, settings=RunSettings(lease=0.2)) as runs:
+        info, _ = await runs.start(request())
+        provider.say("before ")
+        await shown(runs, info.id, "before ")
+        for _ in range(3):
+            time.sleep(0.5)  # noqa: ASYNC251 - it stands still
+            await asyncio.sleep(0.2)
+        provider.say("and after", FINISH)
+        found = await events(runs, info.id)
+        assert kinds(found) == ["start", "token", "token", "usage", "done"]
+        assert found[-1].data["reason"] == "stop"
+
+
 async def test_a_killed_process_leaves_runs_that_the_next_one_interrupts(store, provider) -> None:
     async with running(store, provider) as before:
         info, _ = await before.start(request())

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import time
 from collections.abc import Mapping
 from typing import Final
 
@@ -17,13 +19,17 @@ from tokentape.core.errors import SetupError, TokentapeError
 from tokentape.hub import Hub
 from tokentape.runs.request import RunInfo
 from tokentape.runs.runner import Runner
-from tokentape.stores.base import Fence, Leasing
+from tokentape.stores.base import Fence, Leasing, between_processes
 
 _log = logging.getLogger(__name__)
 
 _LEASE: Final = "run:"
 RENEWALS: Final = 5
 """Renewals in the time of a lease: a process that stands still for less than four of them loses nothing."""
+_STILL: Final = 0.5
+"""Part of the time of a lease. Who could not look at the leases for so long takes it that nobody could renew any."""
+_MERCY: Final = 0.5
+"""Part of the time of a lease, in which the living renew theirs after everything stood still."""
 
 
 class Custody:
@@ -37,6 +43,9 @@ class Custody:
         self.seconds = seconds
         self._held: set[str] = set()
         self._task: asyncio.Task[None] | None = None
+        # Where no other process can be alive, what was found at the beginning is dead for certain.
+        self._looked = -math.inf if between_processes(hub.store) else math.inf
+        self._mercy_until = -math.inf
 
     def open(self) -> None:
         """Keeps the leases from now on."""
@@ -77,9 +86,20 @@ class Custody:
         self._held.discard(fence.lease.removeprefix(_LEASE))
 
     async def dead(self) -> list[RunInfo]:
-        """The runs whose lease has run out: their process died, or stood still for too long."""
+        """The runs whose lease has run out: their process died, or stood still for too long.
+
+        None while that may be because the store, or everything, stood still: to be asked for more than twice in the
+        time of a lease.
+        """
+        leases = await self._leasing.leases(_LEASE, dead=True)
+        now = time.monotonic()
+        if now - self._looked > _STILL * self.seconds:
+            self._mercy_until = now + _MERCY * self.seconds
+        self._looked = now
+        if now < self._mercy_until:
+            return []
         found = []
-        for lease in await self._leasing.leases(_LEASE, dead=True):
+        for lease in leases:
             try:
                 found.append(msgspec.json.decode(lease.value, type=RunInfo))
             except msgspec.DecodeError as error:

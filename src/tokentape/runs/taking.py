@@ -142,6 +142,8 @@ class Taker:
         """Decides; False when the lease is to be given back."""
         if info.state == "done":
             return False
+        # Nobody lets go of a run while it says so: however it came here, its process died.
+        orphan = orphan or info.state == "running"
         stop = self._registry.index.stop_of(info.id)
         if stop is not None:
             await self._end(info, fence, "stopped", stop)

@@ -70,7 +70,7 @@ class Producer(NamedTuple):
 
 
 class Fence(NamedTuple):
-    """A lease that must still be held, and with this token, for an append to be accepted."""
+    """A lease that nobody must have taken since it was given this token, for an append to be accepted."""
 
     lease: str
     token: int
@@ -278,6 +278,9 @@ class LeaseInfo(NamedTuple):
 class Leasing(Protocol):
     """Capability: one holder at a time, with fencing tokens (P7).
 
+    A lease that has run out may be taken by others. Until one does, its token is good: it can be renewed and given
+    back, and appends with it are accepted. So a store that stood still, and let nobody renew, has ended nothing.
+
     Expiry MUST be measured on a monotonic clock of the store, never on wall clocks of its users.
     """
 
@@ -289,7 +292,7 @@ class Leasing(Protocol):
         ...
 
     async def renew(self, name: str, token: int, *, seconds: float) -> bool:
-        """Keeps it; False when it was lost: the holder MUST stop writing. Once it has run out, it is lost."""
+        """Keeps it; False when somebody else has taken it: the holder MUST stop writing."""
         ...
 
     async def renew_all(self, held: Sequence[Fence], *, seconds: float) -> Sequence[bool]:
@@ -297,13 +300,13 @@ class Leasing(Protocol):
         ...
 
     async def release(self, name: str, token: int) -> None:
-        """Gives it back; without effect when it was lost: then it stays listed, as an orphan to clean up."""
+        """Gives it back; without effect when somebody else has taken it."""
         ...
 
     async def leases(self, prefix: str = "", *, dead: bool = False) -> Sequence[LeaseInfo]:
         """All leases that were acquired and not released; with `dead` those alone that are not live.
 
-        Dead ones are orphans to clean up.
+        Dead ones are orphans to clean up, unless nobody could renew them.
         """
         ...
 
@@ -376,3 +379,8 @@ class Queueing(Protocol):
     async def count_jobs(self, queue: str) -> int:
         """How many entries there are, taken or not."""
         ...
+
+
+def between_processes(store: Store) -> bool:
+    """Whether other processes use this store, too."""
+    return isinstance(store, Queueing) and store.between_processes

@@ -22,10 +22,9 @@ class Lease(NamedTuple):
 class LeaseTable:
     """The rules of leases, in memory.
 
-    A lease that has run out is lost even when nobody else took it: it can neither be renewed nor released,
-    and stays listed as dead until somebody acquires it. So a holder that finished late cannot
-    hide that what it guarded needs cleaning up. Tokens come from one counter, so that they grow for each
-    name also across release. Any thread may call.
+    A lease that has run out stays listed as dead until somebody acquires it, or its holder, who was only late, renews
+    or releases it. Tokens come from one counter, so that they grow for each name also across release. Any thread may
+    call.
     """
 
     def __init__(self, monotonic: Callable[[], float], *, last_token: int = 0) -> None:
@@ -61,7 +60,7 @@ class LeaseTable:
             return self._info(lease)
 
     def renew(self, name: str, token: int, *, seconds: float) -> bool:
-        """Keeps a lease that is still held."""
+        """Keeps a lease that nobody else has acquired."""
         with self._lock:
             lease = self._held(name, token)
             if lease is None:
@@ -70,11 +69,11 @@ class LeaseTable:
             return True
 
     def renew_all(self, held: Iterable[Fence], *, seconds: float) -> list[bool]:
-        """Keeps those that are still held."""
+        """Keeps those that nobody else has acquired."""
         return [self.renew(*fence, seconds=seconds) for fence in held]
 
     def release(self, name: str, token: int) -> bool:
-        """Gives back a lease that is still held; False when it was lost."""
+        """Gives back a lease; False when somebody else has acquired it."""
         with self._lock:
             if self._held(name, token) is None:
                 return False
@@ -82,9 +81,8 @@ class LeaseTable:
             return True
 
     def holds(self, fence: Fence) -> bool:
-        """Whether the lease is held with this token now."""
-        lease = self._leases.get(fence.lease)
-        return lease is not None and lease.token == fence.token and lease.until > self._monotonic()
+        """Whether this token of the lease is the last one."""
+        return self._held(*fence) is not None
 
     def infos(self, prefix: str, *, dead: bool = False) -> list[LeaseInfo]:
         infos = [self._info(lease) for name, lease in sorted(self._leases.items()) if name.startswith(prefix)]
@@ -92,7 +90,7 @@ class LeaseTable:
 
     def _held(self, name: str, token: int) -> Lease | None:
         lease = self._leases.get(name)
-        return lease if lease is not None and lease.token == token and self._live(lease) else None
+        return lease if lease is not None and lease.token == token else None
 
     def _live(self, lease: Lease) -> bool:
         return self._monotonic() < lease.until

@@ -174,8 +174,7 @@ class CapabilityContract:
         for _ in range(3):
             clock.advance(9)
             assert await leases.renew("run", mine.token, seconds=10)
-        clock.advance(10)
-        assert not await leases.renew("run", mine.token, seconds=10)
+        assert await leases.acquire("run", "you", seconds=10) is None
         assert not await leases.renew("nothing", 1, seconds=10)
 
     async def test_p7_a_holder_that_lost_its_lease_is_fenced_off(self, store: Store, clock: ManualClock) -> None:
@@ -184,12 +183,28 @@ class CapabilityContract:
         mine = await leases.acquire("run", "me", seconds=10)
         assert mine is not None
         clock.advance(11)
-        assert isinstance(await refused(store, "a", b"late", fence=Fence("run", mine.token)), Fenced)
         yours = await leases.acquire("run", "you", seconds=10)
         assert yours is not None
         assert isinstance(await refused(store, "a", b"late", fence=Fence("run", mine.token)), Fenced)
+        assert not await leases.renew("run", mine.token, seconds=10)
         await leases.release("run", mine.token)  # without effect
         await put(store, "a", b"x", fence=Fence("run", yours.token))
+
+    async def test_p7_a_holder_is_late_without_harm_until_somebody_takes_its_lease(
+        self, store: Store, clock: ManualClock
+    ) -> None:
+        leases = leasing(store)
+        await store.create("a", StreamConfig())
+        mine = await leases.acquire("run", "me", seconds=10)
+        assert mine is not None
+        clock.advance(11)
+        await put(store, "a", b"late", fence=Fence("run", mine.token))
+        assert await leases.renew("run", mine.token, seconds=10)
+        assert await leases.acquire("run", "you", seconds=10) is None
+        clock.advance(11)
+        await leases.release("run", mine.token)
+        assert await leases.leases() == []
+        assert isinstance(await refused(store, "a", b"x", fence=Fence("run", mine.token)), Fenced)
 
     async def test_tokens_grow_also_across_a_release(self, store: Store) -> None:
         leases = leasing(store)
@@ -217,9 +232,6 @@ class CapabilityContract:
         clock.advance(11)
         listed = await leases.leases("run/")
         assert sorted((lease.name, lease.live) for lease in listed) == [("run/1", False), ("run/2", True)]
-        dead = next(lease for lease in listed if not lease.live)
-        await leases.release(dead.name, dead.token)  # by its late holder: it was lost, so without effect
-        assert len(await leases.leases("run/")) == 2
         mine = await leases.acquire("run/1", "cleaner", seconds=10)
         assert mine is not None
         await leases.release("run/1", mine.token)
@@ -233,6 +245,8 @@ class CapabilityContract:
             assert lease is not None
             held.append(Fence(lease.name, lease.token))
         clock.advance(6)
+        for number in range(0, 1200, 100):
+            assert await leases.acquire(f"run/{number}", "you", seconds=5) is not None
         assert await leases.renew_all(held, seconds=10) == [number % 100 != 0 for number in range(1200)]
         assert await leases.renew_all([], seconds=10) == []
         clock.advance(6)

@@ -169,7 +169,7 @@ class StoreMachine(RuleBasedStateMachine):
             return
         lease = self._model.leases.get(name)
         self.run(self.store.release(name, lease.token if lease is not None else 1))
-        if lease is not None and lease.live:
+        if lease is not None:
             del self._model.leases[name]
 
     @precondition(lambda self: bool(self.reopens))

@@ -66,7 +66,7 @@ class Model:
             return "gone"
         if entry.fence is not None:
             lease = self.leases.get(entry.fence.lease)
-            if lease is None or not lease.live or lease.token != entry.fence.token:
+            if lease is None or lease.token != entry.fence.token:
                 return "fenced"
         if (verdict := self._judge_producer(stream, entry)) not in ("new", "duplicate"):
             return verdict

@@ -169,9 +169,10 @@ async def leases(store: RedisStore, clock: ManualClock, client: Redis) -> None:
     assert await store.leases(dead=True) == []
     # A cluster looks leases up first, and tells the stream's node until when they are held.
     time = store._time()
-    for token, ends in ((lease.token, str(time[1] + 10_000).encode()), (1, b"0")):
-        command = FENCE.command((store._keys.leases,), *time, "lease", token)
-        assert await store._link.ask([command]) == [ends]
+    for token, least, seconds in ((lease.token, 1000, 10), (lease.token, 12_000, 12), (1, 1000, 0)):
+        command = FENCE.command((store._keys.leases,), *time, "lease", token, least)
+        [ends] = await store._link.ask([command])
+        assert int(ends) == (time[1] + seconds * 1000 if seconds else 0)
         plan = [[], "l", 1, 0, 7, 1, 0, 0, Rare(lease_ends=int(ends))]
         head = [*time, "channel", "origin", 1, "", msgspec.msgpack.encode(plan), b"y"]
         [[answer]] = await store._link.ask([APPEND.command(store._keys.stream("l"), *head)])

@@ -23,6 +23,8 @@ log = logging.getLogger("tokentape.store")
 MAX_ENTRIES: Final = 256
 MAX_BYTES: Final = 8_388_608
 """A round takes no further batch once it has this much: a few milliseconds of this process, and of Redis."""
+_HELD: Final = 1000
+"""Milliseconds for which a lease is held at the least when it was looked up for an append to another node."""
 
 Answer = list[Appended | TokentapeError]
 
@@ -155,7 +157,7 @@ class Writer:
         if not self._link.is_cluster or not fenced:
             return []
         answers = await self._link.send([
-            FENCE.command((self._keys.leases,), *self._clock(), *entry.append.fence)  # type: ignore[misc]
+            FENCE.command((self._keys.leases,), *self._clock(), *entry.append.fence, _HELD)  # type: ignore[misc]
             for entry in fenced
         ])  # fmt: skip
         for entry, answer in zip(fenced, answers, strict=True):

@@ -40,10 +40,9 @@ local function greater(left, right)
   return #left > #right
 end
 
--- Whether the writer still holds its lease.
+-- Whether nobody has taken the writer's lease.
 local function holds(lease, token)
-  lease = leases[lease]
-  return lease.live and lease.token == token
+  return leases[lease].token == token
 end
 
 -- What is known of a producer: its epoch, the number that came last, and its place among those that wrote (0 for none).

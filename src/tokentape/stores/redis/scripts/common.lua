@@ -77,14 +77,15 @@ local function expire(s, at, wall, steady)
   end
 end
 
--- A lease as it is kept: token, end, length of the holder's name; then the holder and the value.
+-- A lease as it is kept: token, end, length of the holder's name; then the holder and the value. Its token is good until
+-- somebody takes the lease, which others may when it is no longer live.
 local function held(raw, steady)
   if not raw then
     return nil
   end
   local token, moment, length, start = string.match(raw, '^(%d+) (%d+) (%d+) ()')
   return {
-    token = tonumber(token), live = steady < tonumber(moment), moment = moment,
+    token = tonumber(token), live = steady < tonumber(moment), moment = tonumber(moment),
     holder = string.sub(raw, start, start + length - 1), value = string.sub(raw, start + length),
   }
 end
