@@ -82,7 +82,8 @@ class LeaseTable:
 
     def holds(self, fence: Fence) -> bool:
         """Whether this token of the lease is the last one."""
-        return self._held(*fence) is not None
+        lease = self._leases.get(fence.lease)
+        return lease is not None and lease.token == fence.token
 
     def infos(self, prefix: str, *, dead: bool = False) -> list[LeaseInfo]:
         infos = [self._info(lease) for name, lease in sorted(self._leases.items()) if name.startswith(prefix)]
