@@ -245,7 +245,7 @@ async def test_a_stopped_run_ends_for_a_chat_too(place: Place) -> None:
 
 async def test_a_chat_comes_back_after_a_reload(place: Place) -> None:
     thread = f"t-{uuid4()}"
-    errand = await place.begin("chat", threadId=thread, message="Hi", **simulated(rate=150, tokens=200))
+    errand = await place.begin("chat", threadId=thread, message="Hi", **simulated(rate=200, tokens=800))
     await errand.until(60)
     await place.agents.stop(errand)
     left = await errand.done()
