@@ -8,7 +8,7 @@ import os
 import ssl
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -63,12 +63,22 @@ class Arrivals:
             self.moments.append(time.monotonic() - self._began)
             self.text += event["data"]
 
-    def check_spread(self) -> None:
-        """Not bunched: the whole took as long as it should, and no part of it came in one go."""
-        length = TOKENS / RATE
-        assert self.moments[-1] - self.moments[0] > length * 0.6
-        moments = sorted({round(moment, 2) for moment in self.moments})
-        assert len(moments) > TOKENS / 4, f"{TOKENS} tokens came at {len(moments)} moments"
+    def bunched(self) -> str:
+        """What speaks against it that the whole took as long as it should, and no part of it came in one go."""
+        seconds = self.moments[-1] - self.moments[0]
+        moments = {round(moment, 2) for moment in self.moments}
+        if seconds > TOKENS / RATE * 0.6 and len(moments) > TOKENS / 4:
+            return ""
+        return f"{TOKENS} tokens came at {len(moments)} moments in {seconds:.2f} s"
+
+
+async def one_by_one(ask: Callable[[], Awaitable[Arrivals]]) -> Arrivals:
+    """Asks again where tokens came in a bunch: a machine that stood still for a moment is no proxy that buffers."""
+    for _ in range(ATTEMPTS):
+        found = await ask()
+        if not (bunched := found.bunched()):
+            return found
+    raise AssertionError(bunched)
 
 
 def events_of(decoder: SseDecoder, data: bytes) -> list[dict[str, Any]]:
@@ -132,11 +142,9 @@ async def test_tokens_come_at_once_and_one_by_one(name: str, instances: Instance
         assert proxy.protocol == "h2"
         async with browser(proxy) as session:
             first = [(await streamed(session, proxy.url, tokens=FEW)).moments[0] for _ in range(2)]
-            whole = await streamed(session, proxy.url)
-            whole.check_spread()
+            whole = await one_by_one(lambda: streamed(session, proxy.url))
             assert min(*first, whole.moments[0]) <= FIRST_TOKEN_SECONDS
-            socket = await over_websocket(session, proxy.url, "room")
-            socket.check_spread()
+            socket = await one_by_one(lambda: over_websocket(session, proxy.url, "room"))
             assert socket.moments[0] <= FIRST_TOKEN_SECONDS * ATTEMPTS
             assert socket.text == whole.text
 
@@ -185,7 +193,6 @@ async def test_row_27_tokens_come_at_once_with_default_settings_too(
     name: str, instances: Instances, tmp_path: Path
 ) -> None:
     found = await by_default(name, instances, tmp_path)
-    found[-1].check_spread()
     assert min(arrivals.moments[0] for arrivals in found) <= FIRST_TOKEN_SECONDS
 
 
@@ -199,15 +206,15 @@ async def test_row_27_nginx_refuses_websockets_by_default(instances: Instances, 
 
 async def test_row_27_haproxy_holds_tokens_back_by_default(instances: Instances, tmp_path: Path) -> None:
     """Known, and named in deploy/README.md: without `option http-no-delay` it collects for a fifth of a second."""
-    found = await by_default("haproxy", instances, tmp_path)
     with pytest.raises(AssertionError, match="tokens came at"):
-        found[-1].check_spread()
+        await by_default("haproxy", instances, tmp_path)
 
 
 async def by_default(name: str, instances: Instances, tmp_path: Path) -> list[Arrivals]:
     with Proxy(name, tmp_path, (instances[0].port, instances[1].port), plain=True) as proxy:
         async with browser(proxy) as session:
-            return [await streamed(session, proxy.url, tokens=tokens) for tokens in (FEW, FEW, TOKENS)]
+            first = [await streamed(session, proxy.url, tokens=FEW) for _ in range(2)]
+            return [*first, await one_by_one(lambda: streamed(session, proxy.url))]
 
 
 def test_the_nginx_of_compose_has_the_settings_of_the_one_that_is_tested() -> None:

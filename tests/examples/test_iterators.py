@@ -116,7 +116,7 @@ class Application:
 async def test_an_iterator_is_recorded_resumed_stopped_and_never_whole_when_it_is_not(tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
-        model = await enter(running("simulate", "--rate", "50", "--tokens", "120", log=tmp_path / "model.log"))
+        model = await enter(running("simulate", "--rate", "50", "--tokens", "250", log=tmp_path / "model.log"))
         upstream = await enter(Relay("127.0.0.1", URL(model).port or 0))
         app = await enter(
             program(

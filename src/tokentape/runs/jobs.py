@@ -13,7 +13,7 @@ import msgspec
 
 from tokentape.core.errors import SetupError, TokentapeError
 from tokentape.runs.request import RunInfo
-from tokentape.stores.base import Job, Member, Presence, Queueing, Store, between_processes
+from tokentape.stores.base import Job, Member, Presence, Store, between_processes
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class Jobs:
 
     def __init__(self, store: Store, *, lease: float) -> None:
         """An entry that was taken and has led to nothing comes again after the time of a `lease`."""
-        self._queue = store if isinstance(store, Queueing) and between_processes(store) else None
+        self._queue = store if between_processes(store) else None
         self._presence = store if isinstance(store, Presence) else None
         self._lease = lease
 

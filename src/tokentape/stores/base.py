@@ -9,7 +9,7 @@ from __future__ import annotations
 from asyncio import Future
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Protocol, Self, runtime_checkable
+from typing import Any, Final, NamedTuple, Protocol, Self, TypeGuard, runtime_checkable
 
 import msgspec
 
@@ -381,6 +381,6 @@ class Queueing(Protocol):
         ...
 
 
-def between_processes(store: Store) -> bool:
-    """Whether other processes use this store, too."""
+def between_processes(store: Store) -> TypeGuard[Queueing]:
+    """Whether other processes use this store, too: one that has queues, and says so."""
     return isinstance(store, Queueing) and store.between_processes
