@@ -13,7 +13,7 @@ from watchers import WATCHERS, ChannelWatcher, WebSocketWatcher, drop_everything
 from tokentape.core.frames import CloseCode
 from tokentape.hub.channels import Publish
 
-HEARTBEAT, DEADLINE = 0.3, 1.5
+HEARTBEAT, DEADLINE = 0.3, 3.0
 BUSY = 5
 """How many times longer things may take than they should, on a machine that is busy with other things."""
 COUNT = 20

@@ -100,7 +100,8 @@ async def bystanders(server: Served, *, growth: int, delay: float = MAX_DELAY) -
             await reading
         truth = [(i.cursor.offset, i.event) async for i in client.watch(run.stream, merge=False) if i.cursor]
         assert truth[-1][1].data["reason"] == "stopped"
-        for seen in watching:
+        for place, seen in enumerate(watching):
+            assert seen.ended, f"bystander {place} was cut after {seen.last} of {truth[-1][0]} events"
             assert [(offset, event["type"], event["data"]) for offset, event in seen.events] == [
                 (offset, event.type, event.data) for offset, event in truth
             ]
