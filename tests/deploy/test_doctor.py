@@ -96,7 +96,7 @@ async def diagnoses(
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_is_wrong_with_what_we_deploy(name: str, diagnoses: dict[str, Diagnosis]) -> None:
     code, found = diagnoses[name]
-    assert {subject: verdict for subject, (verdict, _) in found.items()} == {"SSE": "ok", "WebSocket": "ok"}
+    assert {subject: verdict for subject, (verdict, _) in found.items()} == {"SSE": "ok", "WebSocket": "ok"}, found
     assert code == 0
 
 

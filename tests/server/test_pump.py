@@ -8,6 +8,7 @@ from http_rig import serving_config
 
 from tokentape.core.errors import CursorGone
 from tokentape.server.pump import MAX_PENDING, SLICE, PumpedStream
+from tokentape.server.stall import CHECKS
 
 
 class ManualConnection:
@@ -52,12 +53,12 @@ def stream_on(connection: ManualConnection, **limits) -> PumpedStream:
 
 
 async def test_whoever_takes_a_little_within_each_deadline_is_not_cut():
-    connection = ManualConnection([100, 90, 50, 10, 10])
+    connection = ManualConnection([100, 90, 50, 10, *[10] * CHECKS])
     stream = stream_on(connection, write_deadline="20ms")
     connection.paused = True
     stream.put(b"x")
     await stream.play()
-    # Three deadlines with progress; the fourth has none.
+    # Three looks find progress; those of a whole deadline after them find none.
     assert next(connection.looks, None) is None
     assert connection.calls == ["abort", "closed"]
     assert connection.messages == []

@@ -334,6 +334,15 @@ class RawPeer:
                 self.pongs += opcode == PONG
                 assert opcode != CLOSE, payload
 
+    async def pinged(self) -> bytes:
+        """The next ping, unanswered: its payload."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                opcode, payload = await self._frame()
+                assert opcode != CLOSE, payload
+                if opcode == PING:
+                    return payload
+
     async def closed(self) -> int | None:
         """Reads to the end; the close code, None when the connection was cut without one."""
         async with asyncio.timeout(PATIENCE):

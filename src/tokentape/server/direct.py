@@ -17,6 +17,7 @@ from tokentape.core.sse import encode_chunk
 from tokentape.hub import Watcher
 from tokentape.server.config import Limits
 from tokentape.server.protocols.http import HttpLink
+from tokentape.server.stall import Progress, StallWatch
 from tokentape.server.stream import HEARTBEAT
 from tokentape.server.transport import Connections
 
@@ -34,11 +35,9 @@ class DirectStream:
 
     __slots__ = (
         "_connections",
-        "_deadline",
         "_flushing",
         "_framing",
         "_heartbeat",
-        "_left",
         "_limits",
         "_link",
         "_open",
@@ -46,6 +45,7 @@ class DirectStream:
         "_pulse",
         "_socket",
         "_spoke",
+        "_stall",
         "_withdraw",
         "_write",
         "watchers",
@@ -66,8 +66,7 @@ class DirectStream:
         # For the heartbeat: whether anything was written since the last look.
         self._spoke = False
         self._pulse: asyncio.TimerHandle | None = None
-        self._deadline: asyncio.TimerHandle | None = None
-        self._left = 0
+        self._stall: StallWatch | None = None
 
     def prepare(self) -> None:
         """Lets the head, too, leave at once, so that nothing waits before what follows it."""
@@ -146,10 +145,10 @@ class DirectStream:
         self._withdraw()
         if self._outlet is not None:
             self._outlet.socket = None
-        for timer in (self._pulse, self._deadline):
+        for timer in (self._pulse, self._stall):
             if timer is not None:
                 timer.cancel()
-        self._pulse = self._deadline = None
+        self._pulse = self._stall = None
 
     def _lose(self) -> None:
         self._release()
@@ -162,12 +161,13 @@ class DirectStream:
         if self._open:
             if self._outlet is not None:
                 self._outlet.socket = None
-            self._watch_progress()
+            self._stall = StallWatch(self._limits.write_deadline, self._progress, self._cut_short)
+            self._stall.begin()
 
     def on_writable(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
         if not self._open:
             return
         self._open_shortcut()
@@ -177,16 +177,11 @@ class DirectStream:
         for watcher in self.watchers:
             watcher.resume()
 
-    def _watch_progress(self) -> None:
-        self._left = self._link.buffered()
-        loop = asyncio.get_running_loop()
-        self._deadline = loop.call_later(self._limits.write_deadline, self._check_progress)
+    def _progress(self) -> Progress:
+        return Progress(0, self._link.buffered())
 
-    def _check_progress(self) -> None:
-        if self._link.buffered() < self._left:
-            self._watch_progress()
-            return
-        self._deadline = None
+    def _cut_short(self) -> None:
+        self._stall = None
         _log.info("a watcher took nothing for %g s, and was cut", self._limits.write_deadline)
         self._link.abort()
 

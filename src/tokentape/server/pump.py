@@ -16,6 +16,7 @@ from starlette.types import Message, Send
 from tokentape.core.errors import TokentapeError
 from tokentape.hub import Watcher
 from tokentape.server.config import Limits
+from tokentape.server.stall import CHECKS
 from tokentape.server.stream import HEARTBEAT
 from tokentape.server.transport import Connection
 
@@ -154,15 +155,16 @@ class PumpedStream:
 
     async def _within_deadline(self, work: Callable[[], Awaitable[None]]) -> None:
         # uvicorn waits before it writes, never after: what ran out of time has done nothing, and can be repeated.
-        before = self._connection.buffered()
+        before, idle = self._connection.buffered(), 0
         while True:
             try:
-                async with asyncio.timeout(self._limits.write_deadline):
+                async with asyncio.timeout(self._limits.write_deadline / CHECKS):
                     await work()
                     return
             except TimeoutError:
                 left = self._connection.buffered()
-                if left >= before:
+                idle = 0 if left < before else idle + 1
+                if idle == CHECKS:
                     raise
                 before = left
 

@@ -47,6 +47,8 @@ class GuardedWebSocketProtocol(WebSocketsSansIOProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if self.ping_timeout is not None:
+            self.ping_timeout /= 2  # see `keepalive_timeout`
         self._unparsed = bytearray()
         self._refused = False
         self._controls = 0
@@ -176,6 +178,10 @@ class GuardedWebSocketProtocol(WebSocketsSansIOProtocol):
             self.transport.close()
 
     def keepalive_timeout(self) -> None:
+        # Half of the time is over. If this process stood still, the pong is here, and is read within the other half.
+        self.pong_timer = self.loop.call_later(self.ping_timeout or 0, self._no_pong)
+
+    def _no_pong(self) -> None:
         self.pong_timer = None
         self.pending_ping_payload = None
         if self.read_paused and self.conn.state is State.OPEN:

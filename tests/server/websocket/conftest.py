@@ -7,7 +7,6 @@ import uvloop
 from ws_rig import serving
 
 BOTH_LOOPS = ("test_connection.py", "test_direct.py")
-OWN_CLOCK = ("test_stall.py",)
 
 
 @pytest.hookimpl
@@ -15,9 +14,6 @@ def pytest_asyncio_loop_factories(config, item):
     factories = {"uvloop": uvloop.new_event_loop}
     if item.path.name in BOTH_LOOPS:
         factories["asyncio"] = asyncio.new_event_loop
-    if item.path.name in OWN_CLOCK:
-        # The clock of the other cannot be replaced.
-        factories = {"asyncio": asyncio.new_event_loop}
     return factories
 
 

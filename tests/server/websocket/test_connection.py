@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+import os
+import socket
+import time
 
 import pytest
 from scripted import FINISH
 from websockets.exceptions import ConnectionClosed
-from ws_rig import PATIENCE, TEXT, frame, limits, serving
+from ws_rig import PATIENCE, PONG, TEXT, frame, limits, serving
 
 from tokentape.core import messages
 from tokentape.core.errors import StreamNotFound
@@ -116,6 +119,33 @@ async def test_a_reader_that_stops_is_cut_also_when_nothing_more_is_written():
         await served.ended()
         assert rig.services.hub.watchers() == 0
         assert not rig.server.server_state.connections, "its buffer must not wait for a reader"
+
+
+STILL = 0.4
+"""Seconds: longer than a pong may take there."""
+
+
+class StandsStill(asyncio.Protocol):
+    """Holds up the loop in which it is read, while the answer to a ping comes."""
+
+    def __init__(self, answering: int) -> None:
+        self._answering = answering
+
+    def data_received(self, data: bytes) -> None:
+        os.write(self._answering, frame(PONG, data))
+        time.sleep(STILL)
+
+
+async def test_a_client_is_not_blamed_for_a_time_in_which_the_server_stood_still():
+    here, there = socket.socketpair()
+    with here, there:
+        async with serving(ws_ping_interval=0.1, ws_ping_timeout=STILL / 2) as rig:
+            raw = await rig.raw()
+            answering = raw.writer.get_extra_info("socket").fileno()
+            held_up, _ = await asyncio.get_running_loop().connect_accepted_socket(lambda: StandsStill(answering), there)
+            for _ in range(3):
+                here.send(await raw.pinged())
+            held_up.abort()
 
 
 async def test_a_reader_that_is_merely_slow_is_not_cut():

@@ -9,9 +9,9 @@ from socket import socket
 from typing import Any, Final
 
 from tokentape.core.frames import CloseCode
+from tokentape.server.stall import Progress, StallWatch
 from tokentape.server.websocket.outbox import Outbox
 from tokentape.server.websocket.socket import Gone, Socket
-from tokentape.server.websocket.stall import Progress, StallWatch
 from tokentape.server.websocket.wire import Host
 
 _log = logging.getLogger(__name__)

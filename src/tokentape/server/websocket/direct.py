@@ -15,9 +15,9 @@ from typing import Any, Final
 
 from tokentape.core.frames import CloseCode, frame_messages, text_frame
 from tokentape.server.protocols.websocket import WebSocketLink
+from tokentape.server.stall import Progress, StallWatch
 from tokentape.server.transport import Way
 from tokentape.server.websocket.outbox import Outbox
-from tokentape.server.websocket.stall import Progress, StallWatch
 from tokentape.server.websocket.wire import Host
 
 _log = logging.getLogger(__name__)

@@ -1,4 +1,8 @@
-"""When a connection takes nothing any more (P5)."""
+"""When a connection takes nothing any more (P5).
+
+It is looked at some times within the deadline, and cut after so many looks in a row without progress. A time in which
+this process itself stood still is one look, whatever its length: what came meanwhile is read after the timers are told.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +25,7 @@ class Progress(NamedTuple):
 class StallWatch:
     """Tells when what waits has made no progress until a deadline. It has a timer only while something waits."""
 
-    __slots__ = ("_deadline", "_measure", "_moved_at", "_on_stall", "_seen", "_timer")
+    __slots__ = ("_deadline", "_idle", "_measure", "_on_stall", "_seen", "_timer")
 
     def __init__(self, deadline: float, measure: Callable[[], Progress], on_stall: Callable[[], None]) -> None:
         """`on_stall` is called once; the deadline is in seconds."""
@@ -29,14 +33,14 @@ class StallWatch:
         self._measure = measure
         self._on_stall = on_stall
         self._seen = Progress(0, 0)
-        self._moved_at = 0.0
+        self._idle = 0
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self) -> None:
         """Something waits; without effect while that is watched already."""
         if self._timer is None:
             self._seen = self._measure()
-            self._moved_at = asyncio.get_running_loop().time()
+            self._idle = 0
             self._arm()
 
     def cancel(self) -> None:
@@ -53,10 +57,9 @@ class StallWatch:
         before, self._seen = self._seen, self._measure()
         if not self._seen.waiting:
             return
-        now = asyncio.get_running_loop().time()
-        if self._seen.sent != before.sent or self._seen.waiting < before.waiting:
-            self._moved_at = now
-        if now - self._moved_at >= self._deadline:
+        moved = self._seen.sent != before.sent or self._seen.waiting < before.waiting
+        self._idle = 0 if moved else self._idle + 1
+        if self._idle == CHECKS:
             self._on_stall()
         else:
             self._arm()

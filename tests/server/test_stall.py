@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tokentape.server.websocket.stall import CHECKS, Progress, StallWatch
+from tokentape.server.stall import CHECKS, Progress, StallWatch
 
 DEADLINE = 8.0
 LOOK = DEADLINE / CHECKS
@@ -66,6 +66,16 @@ async def test_who_takes_a_little_now_and_then_is_not_cut(peer, progress):
     assert peer.cuts == 0
     await peer.wait(DEADLINE)
     assert peer.cuts == 1
+
+
+async def test_a_time_in_which_this_process_stood_still_counts_once(peer):
+    for _ in range(CHECKS - 1):
+        peer.now += 10 * DEADLINE
+        await peer.wait(LOOK)
+    assert peer.cuts == 0
+    peer.waiting -= 1
+    await peer.wait(DEADLINE - LOOK)
+    assert peer.cuts == 0
 
 
 async def test_more_that_waits_is_no_progress(peer):
