@@ -240,8 +240,12 @@ class Writer:
         """Hands in events, to be recorded with this turn's batch."""
         if self.error is not None:
             return
-        records = list(map(encode_event, events))
-        size = len(records[0]) if len(records) == 1 else sum(map(len, records))
+        if len(events) == 1:
+            records = [encode_event(events[0])]
+            size = len(records[0])
+        else:
+            records = list(map(encode_event, events))
+            size = sum(map(len, records))
         self._bytes += size
         self._unsettled += size
         if self._records:

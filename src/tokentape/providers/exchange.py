@@ -247,11 +247,8 @@ class Exchange(asyncio.Protocol):
 
     def _take_body(self) -> bytes:
         self._overhead = 0
-        bodies = self._bodies
-        if len(bodies) == 1:
-            return bodies.pop()
-        data = b"".join(bodies)
-        bodies.clear()
+        data = b"".join(self._bodies)
+        self._bodies.clear()
         return data
 
     def _join_intake(self) -> None:
