@@ -63,20 +63,20 @@ class Documents:
 # costs as much as the splitting.
 
 
-def _whole(data: bytes) -> list[Document] | None:
+def _whole(data: bytes) -> Sequence[Document] | None:
     """The documents of whole events that are each `data: …`; None when any is more than that."""
     inner = data.removeprefix(b"data: ").removesuffix(b"\n\n")
     if len(inner) != len(data) - 8:
         return None
-    documents: list[Document] = inner.split(b"\n\ndata: ")
+    documents = inner.split(b"\n\ndata: ")
     return documents if data.count(b"\n") == 2 * len(documents) else None
 
 
-def _whole_named(data: bytes) -> list[Document] | None:
+def _whole_named(data: bytes) -> Sequence[Document] | None:
     """The documents of whole events that are each `event: …` and then `data: …`; None when any is not just that."""
     inner = data.removeprefix(b"event: ").removesuffix(b"\n\n")
     if len(inner) != len(data) - 9:
         return None
-    documents: list[Document] = [event.partition(b"\ndata: ")[2] for event in inner.split(b"\n\nevent: ")]
+    documents = [event.partition(b"\ndata: ")[2] for event in inner.split(b"\n\nevent: ")]
     # A line end more in one event, and one less in another, is a document that is empty.
     return documents if data.count(b"\n") == 3 * len(documents) and all(documents) else None

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tokentape.providers.base import PROVIDER_CUT, PROVIDER_OVERLOADED, PROVIDER_PROTOCOL, Part, ProviderError
+from tokentape.providers.base import PROVIDER_CUT, PROVIDER_OVERLOADED, PROVIDER_PROTOCOL, Pair, Part, ProviderError
 from tokentape.providers.decoding import UNREADABLE, Speech, ToolCalls, decode
 from tokentape.providers.documents import Document
 from tokentape.providers.failures import Failures
@@ -89,9 +89,9 @@ class ChatDecoder:
         self._reason: str | None = None
         self._usage: _Usage | None = None
 
-    def receive(self, documents: Sequence[Document]) -> list[Part]:
+    def receive(self, documents: Sequence[Document]) -> list[Pair]:
         """Takes the data of the next events; returns what they bring."""
-        parts: list[Part] = []
+        parts: list[Pair] = []
         for document in documents:
             if self.ended:
                 break
@@ -116,11 +116,11 @@ class ChatDecoder:
                     self._close(choice.finish_reason, parts)
         return parts
 
-    def receive_eof(self) -> list[Part]:
+    def receive_eof(self) -> list[Pair]:
         """The stream is over: that is the answer's end too when a finish reason came, with or without `[DONE]`."""
         return [] if self.ended else self._finish("ended the stream before its answer was complete")
 
-    def _decode_other(self, document: Document, parts: list[Part]) -> _Chunk | None:
+    def _decode_other(self, document: Document, parts: list[Pair]) -> _Chunk | None:
         if document in DONE:
             parts += self._finish("sent the end mark before its answer was complete")
             return None
@@ -130,7 +130,7 @@ class ChatDecoder:
         self._fail(chunk)
         return None
 
-    def _delta(self, delta: _Delta, chunk_id: str | None, parts: list[Part]) -> None:
+    def _delta(self, delta: _Delta, chunk_id: str | None, parts: list[Pair]) -> None:
         thought = delta.reasoning_content or delta.reasoning
         text = delta.content or delta.refusal
         if (thought and not self._speech.say("reasoning", thought, parts)) or (
@@ -140,7 +140,7 @@ class ChatDecoder:
         if delta.tool_calls:
             self._call(delta.tool_calls, chunk_id, parts)
 
-    def _call(self, fragments: Sequence[_ToolCall], chunk_id: str | None, parts: list[Part]) -> None:
+    def _call(self, fragments: Sequence[_ToolCall], chunk_id: str | None, parts: list[Pair]) -> None:
         for fragment in fragments:
             function = fragment.function or _Function()
             index = self._calls.place(fragment.index, fragment.id)
@@ -155,7 +155,7 @@ class ChatDecoder:
             elif not self.ended:
                 self._fail(self._failures.error("sent calls of tools over every limit", PROVIDER_PROTOCOL))
 
-    def _close(self, reason: str, parts: list[Part]) -> None:
+    def _close(self, reason: str, parts: list[Pair]) -> None:
         if reason == "error":
             # OpenRouter's mark on a chunk whose error object is missing.
             self._fail(self._failures.error("failed during the answer", PROVIDER_OVERLOADED))
@@ -166,7 +166,7 @@ class ChatDecoder:
         self._reason = _REASONS.get(reason, "stop")
         self.complete = True
 
-    def _finish(self, otherwise: str) -> list[Part]:
+    def _finish(self, otherwise: str) -> list[Pair]:
         self.ended = True
         if self._reason is None:
             self.error = self._failures.error(otherwise, PROVIDER_CUT)

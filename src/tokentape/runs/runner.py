@@ -23,7 +23,7 @@ from tokentape.core.cursor import Cursor
 from tokentape.core.errors import ProviderError, StoreUnavailable, StreamClosed, StreamNotFound, TokentapeError
 from tokentape.core.events import MERGEABLE, Event
 from tokentape.hub import Hub, Writer
-from tokentape.providers.base import PROVIDER_CUT, Generation, Part, Provider, Pushing, Timeouts
+from tokentape.providers.base import PROVIDER_CUT, Generation, Pair, Provider, Pushing, Timeouts
 from tokentape.runs.metrics import Meter, Progress, RunMetrics
 from tokentape.runs.request import RunInfo
 from tokentape.stores.base import Append, Fence
@@ -328,14 +328,14 @@ class _Recording:
         """Another attempt: what the last one gave as its end does not count."""
         self.reason = None
 
-    def put(self, parts: Sequence[Part]) -> bool:
+    def put(self, parts: Sequence[Pair]) -> bool:
         """Records what was read in one piece: of each kind that is one event. Otherwise as `record`."""
         if len(parts) == 1:
             return self.record(parts)
         joined = _joined(parts)
         return self.record(joined, beside=len(parts) - len(joined))
 
-    def record(self, parts: Sequence[tuple[str, Any]], *, beside: int = 0) -> bool:
+    def record(self, parts: Sequence[Pair], *, beside: int = 0) -> bool:
         """Hands its events to the store; raises what the store refused, and `_TooLong`.
 
         `beside` is how many tokens were joined to others.
@@ -375,9 +375,9 @@ class _Recording:
             raise self._writer.error
 
 
-def _joined(parts: Sequence[Part]) -> list[tuple[str, Any]]:
+def _joined(parts: Sequence[Pair]) -> list[Pair]:
     """The same in fewer parts: text that was read in one piece is one event (see `core.merge`)."""
-    joined: list[tuple[str, Any]] = []
+    joined: list[Pair] = []
     for kind, data in parts:
         if kind in MERGEABLE and isinstance(data, str) and joined and joined[-1][0] == kind:
             joined[-1] = (kind, joined[-1][1] + data)
