@@ -37,8 +37,8 @@ class Part(NamedTuple):
 
 
 Pair = tuple[str, Any]
-"""A part as a sink takes it: type and data, whether they have names or not. A tuple of a class of its own costs seven
-times as much to make, which is more than anything else that is done for a token but to decode it."""
+"""A part as a sink takes it: type and data, whether they have names or not. A tuple of a class of its own is
+dearer to make than anything else that is done for a token, but to decode it."""
 
 
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):

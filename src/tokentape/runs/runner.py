@@ -38,6 +38,8 @@ MAX_OUTPUT: Final = 16_777_216
 """Characters of one answer; beyond it the run ends with `length`."""
 HAND_OVER: Final = "handed_over"
 """In place of a reason: the run goes on elsewhere."""
+_TEXT: Final = frozenset({"token", "reasoning"})
+"""Kinds of parts whose data is text (see `Part`)."""
 RESTARTED: Final = "restarted"
 """The reason of the `reset` with which another attempt begins."""
 
@@ -330,17 +332,26 @@ class _Recording:
 
     def put(self, parts: Sequence[Pair]) -> bool:
         """Records what was read in one piece: of each kind that is one event. Otherwise as `record`."""
-        if len(parts) == 1:
+        if not parts:
             return self.record(parts)
-        joined = _joined(parts)
-        return self.record(joined, beside=len(parts) - len(joined))
+        kinds, pieces = zip(*parts)  # noqa: B905 - they are pairs
+        kind = kinds[0]
+        if kind not in _TEXT or kinds.count(kind) < len(kinds):
+            joined = _joined(parts)
+            return self.record(joined, beside=len(parts) - len(joined))
+        # What nearly every read is.
+        now = self._now()
+        text = "".join(pieces)
+        self.characters += len(text) or 1
+        self._meter.add(len(pieces), now)
+        return self._hand_in([Event(type=kind, run=self._run, data=text, at=int(now * 1000))])
 
     def record(self, parts: Sequence[Pair], *, beside: int = 0) -> bool:
         """Hands its events to the store; raises what the store refused, and `_TooLong`.
 
         `beside` is how many tokens were joined to others.
         """
-        writer, run = self._writer, self._run
+        run = self._run
         now = self._now()
         at = int(now * 1000)
         events = []
@@ -360,13 +371,16 @@ class _Recording:
             events.append(Event(type=kind, run=run, data=data, at=at))
         if tokens:
             self._meter.add(tokens, now)
-        if events:
-            writer.put(events)
+        return self._hand_in(events)
+
+    def _hand_in(self, events: Sequence[Event]) -> bool:
+        writer = self._writer
+        has_room = writer.put(events)
         if writer.error is not None:
             raise writer.error
         if self.characters > MAX_OUTPUT:
             raise _TooLong
-        return not writer.full
+        return has_room
 
     async def room(self) -> None:
         """Waits until the store has caught up enough; raises what it refused."""
