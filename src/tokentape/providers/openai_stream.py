@@ -92,26 +92,34 @@ class ChatDecoder:
     def receive(self, documents: Sequence[Document]) -> list[Pair]:
         """Takes the data of the next events; returns what they bring."""
         parts: list[Pair] = []
+        say = self._speech.say
         for document in documents:
             if self.ended:
                 break
-            try:
-                chunk: _Chunk | None = _decode(document)
-            except UNREADABLE:
-                chunk = self._decode_other(document, parts)
             # Done for each token, and so not in small steps.
-            if chunk is None:
-                continue
+            try:
+                chunk = _decode(document)
+            except UNREADABLE:
+                other = self._decode_other(document, parts)
+                if other is None:
+                    break
+                chunk = other
             if chunk.error is not None:
                 self._fail(self._failures.in_band(chunk.error))
-                continue
+                break
             if chunk.usage is not None:
                 self._usage = chunk.usage
             for choice in chunk.choices or ():
                 if choice.index != 0:
                     continue
-                if choice.delta is not None:
-                    self._delta(choice.delta, chunk.id, parts)
+                delta = choice.delta
+                if delta is not None:
+                    thought = delta.reasoning_content or delta.reasoning
+                    text = delta.content or delta.refusal
+                    if (thought and not say("reasoning", thought, parts)) or (text and not say("token", text, parts)):
+                        self._fail(self._failures.error("sent an answer over every limit", PROVIDER_PROTOCOL))
+                    if delta.tool_calls:
+                        self._call(delta.tool_calls, chunk.id, parts)
                 if choice.finish_reason and not self.ended:
                     self._close(choice.finish_reason, parts)
         return parts
@@ -121,6 +129,7 @@ class ChatDecoder:
         return [] if self.ended else self._finish("ended the stream before its answer was complete")
 
     def _decode_other(self, document: Document, parts: list[Pair]) -> _Chunk | None:
+        """What is not plain JSON of the right types; None when it is the end, be it the right one."""
         if document in DONE:
             parts += self._finish("sent the end mark before its answer was complete")
             return None
@@ -129,16 +138,6 @@ class ChatDecoder:
             return chunk
         self._fail(chunk)
         return None
-
-    def _delta(self, delta: _Delta, chunk_id: str | None, parts: list[Pair]) -> None:
-        thought = delta.reasoning_content or delta.reasoning
-        text = delta.content or delta.refusal
-        if (thought and not self._speech.say("reasoning", thought, parts)) or (
-            text and not self._speech.say("token", text, parts)
-        ):
-            self._fail(self._failures.error("sent an answer over every limit", PROVIDER_PROTOCOL))
-        if delta.tool_calls:
-            self._call(delta.tool_calls, chunk_id, parts)
 
     def _call(self, fragments: Sequence[_ToolCall], chunk_id: str | None, parts: list[Pair]) -> None:
         for fragment in fragments:
