@@ -14,6 +14,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
+from math import floor
 from typing import Any, Final
 
 import msgspec
@@ -332,19 +333,22 @@ class _Recording:
 
     def put(self, parts: Sequence[Pair]) -> bool:
         """Records what was read in one piece: of each kind that is one event. Otherwise as `record`."""
-        if not parts:
+        said = None
+        text = ""
+        for kind, data in parts:
+            if kind != said:
+                if said is not None or kind not in _TEXT:
+                    joined = _joined(parts)
+                    return self.record(joined, beside=len(parts) - len(joined))
+                said = kind
+            text += data
+        if said is None:
             return self.record(parts)
-        kinds, pieces = zip(*parts)  # noqa: B905 - they are pairs
-        kind = kinds[0]
-        if kind not in _TEXT or kinds.count(kind) < len(kinds):
-            joined = _joined(parts)
-            return self.record(joined, beside=len(parts) - len(joined))
-        # What nearly every read is.
+        # Text of one kind, as nearly every read is.
         now = self._now()
-        text = "".join(pieces)
         self.characters += len(text) or 1
-        self._meter.add(len(pieces), now)
-        return self._hand_in([Event(type=kind, run=self._run, data=text, at=int(now * 1000))])
+        self._meter.add(len(parts), now)
+        return self._hand_in([Event(type=said, run=self._run, data=text, at=floor(now * 1000))])
 
     def record(self, parts: Sequence[Pair], *, beside: int = 0) -> bool:
         """Hands its events to the store; raises what the store refused, and `_TooLong`.
@@ -353,7 +357,7 @@ class _Recording:
         """
         run = self._run
         now = self._now()
-        at = int(now * 1000)
+        at = floor(now * 1000)
         events = []
         tokens = beside
         for kind, data in parts:
