@@ -33,7 +33,7 @@ class Sink:
         self._opened = asyncio.Event()
 
     def put(self, parts) -> bool:
-        self.parts += parts
+        self.parts += [Part(*pair) for pair in parts]
         self.left -= 1
         self.changed.set()
         return self.left > 0

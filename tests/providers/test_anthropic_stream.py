@@ -58,7 +58,7 @@ def events(*documents) -> list[str]:
 def read(*documents) -> tuple[list[Part], MessagesDecoder]:
     reader = decoder()
     parts = reader.receive(events(*documents))
-    return parts + reader.receive_eof(), reader
+    return [Part(*pair) for pair in parts + reader.receive_eof()], reader
 
 
 def parts_of(*documents) -> list[Part]:
@@ -243,11 +243,11 @@ documents = st.one_of(
 def decoded(chunks: list[bytes]) -> tuple[list[Part], str | None]:
     reader = decoder()
     lines = Documents(MAX_LINE, MAX_LINE)
-    parts: list[Part] = []
+    parts = []
     for chunk in chunks:
         parts += reader.receive(lines.receive_data(chunk))
     parts += reader.receive_eof()
-    return parts, reader.error.message if reader.error else None
+    return [Part(*pair) for pair in parts], reader.error.message if reader.error else None
 
 
 @given(

@@ -74,7 +74,7 @@ def test_speech_is_bounded_and_empty_pieces_are_none():
     assert speech.say("token", "", parts)
     assert speech.say("reasoning", "de", parts)
     assert not speech.say("token", "f", parts)
-    assert [part.data for part in parts] == ["abc", "de"]
+    assert [text for _, text in parts] == ["abc", "de"]
 
 
 def test_calls_build_up_side_by_side():

@@ -72,7 +72,7 @@ class OneByOne:
         self.came, self.taken = asyncio.Event(), asyncio.Event()
 
     def put(self, parts) -> bool:
-        self.parts += parts
+        self.parts += [Part(*pair) for pair in parts]
         self.taken.clear()
         self.came.set()
         return False

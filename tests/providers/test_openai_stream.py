@@ -38,7 +38,7 @@ def events(*documents) -> list[str]:
 def read(*documents) -> tuple[list[Part], ChatDecoder]:
     reader = decoder()
     parts = reader.receive(events(*documents))
-    return parts + reader.receive_eof(), reader
+    return [Part(*pair) for pair in parts + reader.receive_eof()], reader
 
 
 def parts_of(*documents) -> list[Part]:
@@ -253,11 +253,11 @@ framings = st.sampled_from([(b"\n", False), (b"\r\n", False), (b"\r", False), (b
 def decoded(pieces: list[bytes]) -> tuple[list[Part], str | None, bool]:
     reader = decoder()
     lines = Documents(MAX_LINE, MAX_LINE)
-    parts: list[Part] = []
+    parts = []
     for piece in pieces:
         parts += reader.receive(lines.receive_data(piece))
     parts += reader.receive_eof()
-    return parts, reader.error.message if reader.error else None, reader.complete
+    return [Part(*pair) for pair in parts], reader.error.message if reader.error else None, reader.complete
 
 
 @given(st.lists(documents, max_size=8), framings, st.booleans(), st.lists(st.integers(0, 2000), max_size=10))

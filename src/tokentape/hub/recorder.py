@@ -236,20 +236,25 @@ class Writer:
         self._changed: asyncio.Event = asyncio.Event()
         self._waited_for = 0
 
-    def put(self, events: Sequence[Event]) -> None:
-        """Hands in events, to be recorded with this turn's batch."""
+    def put(self, events: Sequence[Event]) -> bool:
+        """Hands in events, to be recorded with this turn's batch; False when there is no `room` for more."""
         if self.error is not None:
-            return
-        records = list(map(encode_event, events))
-        size = len(records[0]) if len(records) == 1 else sum(map(len, records))
+            return True
+        if len(events) == 1:
+            records = [encode_event(events[0])]
+            size = len(records[0])
+        else:
+            records = list(map(encode_event, events))
+            size = sum(map(len, records))
         self._bytes += size
         self._unsettled += size
         if self._records:
             self._events += events
             self._records += records
-        else:
+        elif records:
             self._events, self._records = list(events), records
             self._recorder.touch(self)
+        return self._unsettled <= self._max_bytes
 
     @property
     def full(self) -> bool:

@@ -21,7 +21,7 @@ from tokentape.providers.base import (
     PROVIDER_PROTOCOL,
     PROVIDER_TIMEOUT,
     PROVIDER_UNREACHABLE,
-    Part,
+    Pair,
     ProviderError,
     Timeouts,
 )
@@ -56,7 +56,7 @@ DRAIN_WAIT: Final = 0.25
 class Putting(Protocol):
     """The half of a sink that is called from here; the other half is the caller's of `turn`."""
 
-    def put(self, parts: Sequence[Part]) -> bool:
+    def put(self, parts: Sequence[Pair]) -> bool:
         """See `base.Sink`."""
         ...
 
@@ -224,7 +224,7 @@ class Answer:
 
     # Reading
 
-    def _hand_on(self, parts: Sequence[Part]) -> None:
+    def _hand_on(self, parts: Sequence[Pair]) -> None:
         decoder = self._decoder
         has_room = True
         if parts:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tokentape.providers.base import PROVIDER_CUT, PROVIDER_PROTOCOL, Part, ProviderError
+from tokentape.providers.base import PROVIDER_CUT, PROVIDER_PROTOCOL, Pair, Part, ProviderError
 from tokentape.providers.decoding import UNREADABLE, Speech, ToolCalls, decode
 from tokentape.providers.documents import Document
 from tokentape.providers.failures import Failures
@@ -87,9 +87,9 @@ class MessagesDecoder:
         self._reason: str | None = None
         self._usage = _Usage()
 
-    def receive(self, documents: Sequence[Document]) -> list[Part]:
+    def receive(self, documents: Sequence[Document]) -> list[Pair]:
         """Takes the data of the next events; returns what they bring."""
-        parts: list[Part] = []
+        parts: list[Pair] = []
         for document in documents:
             if self.ended:
                 break
@@ -103,11 +103,11 @@ class MessagesDecoder:
                 self._fail(event)
         return parts
 
-    def receive_eof(self) -> list[Part]:
+    def receive_eof(self) -> list[Pair]:
         """The stream is over: that is the answer's end too when a stop reason came."""
         return [] if self.ended else self._finish()
 
-    def _take(self, event: _Event, parts: list[Part]) -> None:
+    def _take(self, event: _Event, parts: list[Pair]) -> None:
         match event.type:
             case "content_block_delta" if event.delta is not None:
                 self._delta(event.index, event.delta, parts)
@@ -129,7 +129,7 @@ class MessagesDecoder:
             case _:
                 pass  # ping, and what is yet to be invented
 
-    def _block(self, index: int, block: _Block, parts: list[Part]) -> None:
+    def _block(self, index: int, block: _Block, parts: list[Pair]) -> None:
         match block.type:
             case "text":
                 self._say("token", block.text, parts)
@@ -141,7 +141,7 @@ class MessagesDecoder:
             case _:
                 pass  # tools that run at the provider, and thinking that it hides
 
-    def _delta(self, index: int, delta: _Delta, parts: list[Part]) -> None:
+    def _delta(self, index: int, delta: _Delta, parts: list[Pair]) -> None:
         match delta.type:
             case "text_delta":
                 self._say("token", delta.text, parts)
@@ -152,11 +152,11 @@ class MessagesDecoder:
             case _:
                 pass  # signatures, citations
 
-    def _say(self, kind: str, text: str, parts: list[Part]) -> None:
+    def _say(self, kind: str, text: str, parts: list[Pair]) -> None:
         if not self._speech.say(kind, text, parts):
             self._fail(self._failures.error("sent an answer over every limit", PROVIDER_PROTOCOL))
 
-    def _call(self, index: int, block: _Block | None, arguments: str, parts: list[Part]) -> None:
+    def _call(self, index: int, block: _Block | None, arguments: str, parts: list[Pair]) -> None:
         part = self._calls.add(
             index,
             identity=block.id if block is not None else "",
@@ -168,7 +168,7 @@ class MessagesDecoder:
         else:
             self._fail(self._failures.error("sent calls of tools over every limit", PROVIDER_PROTOCOL))
 
-    def _close(self, reason: str, parts: list[Part]) -> None:
+    def _close(self, reason: str, parts: list[Pair]) -> None:
         if reason in _TOLD:
             parts.append(Part("metadata", {"finish_reason": reason}))
         self._reason = _REASONS.get(reason, "stop")
@@ -181,7 +181,7 @@ class MessagesDecoder:
                 if (value := getattr(usage, name)) is not None:
                     setattr(self._usage, name, value)
 
-    def _finish(self) -> list[Part]:
+    def _finish(self) -> list[Pair]:
         self.ended = True
         if self._reason is None:
             self.error = self._failures.error("ended the stream before its answer was complete", PROVIDER_CUT)

@@ -36,6 +36,11 @@ class Part(NamedTuple):
     data: Any
 
 
+Pair = tuple[str, Any]
+"""A part as a sink takes it: type and data, whether they have names or not. A tuple of a class of its own is
+dearer to make than anything else that is done for a token, but to decode it."""
+
+
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds; 0 means without that bound. On a monotonic clock."""
 
@@ -84,7 +89,7 @@ class Provider(Protocol):
 class Sink(Protocol):
     """Takes what a provider pushes."""
 
-    def put(self, parts: Sequence[Part]) -> bool:
+    def put(self, parts: Sequence[Pair]) -> bool:
         """Takes what one read from the network brought, in order. It MUST NOT block.
 
         False asks the provider to wait for `room` before it hands in more; one last batch MAY come in any case.
@@ -128,6 +133,7 @@ __all__ = [
     "PROVIDER_UNREACHABLE",
     "Checking",
     "Generation",
+    "Pair",
     "Part",
     "Provider",
     "ProviderError",

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
-from tokentape.providers.base import PROVIDER_PROTOCOL, Part, ProviderError
+from tokentape.providers.base import PROVIDER_PROTOCOL, Pair, Part, ProviderError
 from tokentape.providers.documents import Document
 from tokentape.providers.failures import Failures
 
@@ -23,9 +22,6 @@ a provider that has gone mad."""
 MAX_ARGUMENTS: Final = 1_048_576
 """Characters of the arguments of all calls of one answer: they are held until each call is complete."""
 MAX_CALLS: Final = 128
-
-_part: Final = partial(tuple.__new__, Part)
-"""Makes one of a pair, at half the price of `Part(kind, data)`; for what is made per token."""
 
 _T = TypeVar("_T")
 
@@ -40,11 +36,11 @@ class AnswerDecoder(Protocol):
     ended: bool
     """Nothing more will come, or is wanted."""
 
-    def receive(self, documents: Sequence[Document]) -> list[Part]:
+    def receive(self, documents: Sequence[Document]) -> list[Pair]:
         """Takes the data of the next events; returns what they bring."""
         ...
 
-    def receive_eof(self) -> list[Part]:
+    def receive_eof(self) -> list[Pair]:
         """The stream is over; returns what was held back, or sets `error` when the answer is not complete."""
         ...
 
@@ -119,7 +115,7 @@ class Speech:
         self._torn = False
         self._halves = {"token": Halves(), "reasoning": Halves()}
 
-    def say(self, kind: str, text: str, parts: list[Part]) -> bool:
+    def say(self, kind: str, text: str, parts: list[Pair]) -> bool:
         """Adds a piece of text to the parts; False past the cap."""
         if self._torn or not text.isascii():
             text = self._halves[kind].whole(text)
@@ -128,7 +124,7 @@ class Speech:
         if self._left < 0:
             return False
         if text:
-            parts.append(_part((kind, text)))
+            parts.append((kind, text))
         return True
 
 

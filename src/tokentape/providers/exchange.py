@@ -178,10 +178,13 @@ class Exchange(asyncio.Protocol):
         except NOT_HTTP as error:
             self._fault = error
             self._news = True
-        if self._bodies and not self._news:
-            self._receiver.body_received(self._take_body())
+        body = b"".join(self._bodies)
+        self._bodies.clear()
+        if body and not self._news:
+            self._overhead = 0
+            self._receiver.body_received(body)
         else:
-            self._hand_on(len(data))
+            self._hand_on(body, len(data))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Passes it on to both sides."""
@@ -228,15 +231,15 @@ class Exchange(asyncio.Protocol):
 
     # Handing on
 
-    def _hand_on(self, size: int) -> None:
+    def _hand_on(self, body: bytes, size: int) -> None:
         if self._head is not None and not self._told:
             self._told = True
             self._join_intake()
             self._receiver.head_received(self._head)
-        if self._bodies:
-            data = self._take_body()
+        if body:
+            self._overhead = 0
             if not self._closed:
-                self._receiver.body_received(data)
+                self._receiver.body_received(body)
         else:
             self._overhead += size
             if self._overhead > MAX_OVERHEAD and self._fault is None:
@@ -244,15 +247,6 @@ class Exchange(asyncio.Protocol):
         self._news = False
         if not self._closed:
             self._conclude()
-
-    def _take_body(self) -> bytes:
-        self._overhead = 0
-        bodies = self._bodies
-        if len(bodies) == 1:
-            return bodies.pop()
-        data = b"".join(bodies)
-        bodies.clear()
-        return data
 
     def _join_intake(self) -> None:
         # Under TLS it is for the transport to make sense of what is on the socket.

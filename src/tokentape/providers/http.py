@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from itertools import starmap
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 from urllib.parse import urlsplit
@@ -28,6 +29,7 @@ from tokentape.providers.base import (
     PROVIDER_REFUSED,
     PROVIDER_TIMEOUT,
     PROVIDER_UNREACHABLE,
+    Pair,
     Part,
     Sink,
     Timeouts,
@@ -196,9 +198,9 @@ class _Batch:
     def __init__(self) -> None:
         self.parts: list[Part] = []
 
-    def put(self, parts: Sequence[Part]) -> bool:
+    def put(self, parts: Sequence[Pair]) -> bool:
         """Takes them; no more before these are taken."""
-        self.parts += parts
+        self.parts += starmap(Part, parts)
         return False
 
     def take(self) -> list[Part]:

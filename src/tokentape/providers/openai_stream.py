@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tokentape.providers.base import PROVIDER_CUT, PROVIDER_OVERLOADED, PROVIDER_PROTOCOL, Part, ProviderError
+from tokentape.providers.base import PROVIDER_CUT, PROVIDER_OVERLOADED, PROVIDER_PROTOCOL, Pair, Part, ProviderError
 from tokentape.providers.decoding import UNREADABLE, Speech, ToolCalls, decode
 from tokentape.providers.documents import Document
 from tokentape.providers.failures import Failures
@@ -89,38 +89,47 @@ class ChatDecoder:
         self._reason: str | None = None
         self._usage: _Usage | None = None
 
-    def receive(self, documents: Sequence[Document]) -> list[Part]:
+    def receive(self, documents: Sequence[Document]) -> list[Pair]:
         """Takes the data of the next events; returns what they bring."""
-        parts: list[Part] = []
+        parts: list[Pair] = []
+        say = self._speech.say
         for document in documents:
             if self.ended:
                 break
-            try:
-                chunk: _Chunk | None = _decode(document)
-            except UNREADABLE:
-                chunk = self._decode_other(document, parts)
             # Done for each token, and so not in small steps.
-            if chunk is None:
-                continue
+            try:
+                chunk = _decode(document)
+            except UNREADABLE:
+                other = self._decode_other(document, parts)
+                if other is None:
+                    break
+                chunk = other
             if chunk.error is not None:
                 self._fail(self._failures.in_band(chunk.error))
-                continue
+                break
             if chunk.usage is not None:
                 self._usage = chunk.usage
             for choice in chunk.choices or ():
                 if choice.index != 0:
                     continue
-                if choice.delta is not None:
-                    self._delta(choice.delta, chunk.id, parts)
+                delta = choice.delta
+                if delta is not None:
+                    thought = delta.reasoning_content or delta.reasoning
+                    text = delta.content or delta.refusal
+                    if (thought and not say("reasoning", thought, parts)) or (text and not say("token", text, parts)):
+                        self._fail(self._failures.error("sent an answer over every limit", PROVIDER_PROTOCOL))
+                    if delta.tool_calls:
+                        self._call(delta.tool_calls, chunk.id, parts)
                 if choice.finish_reason and not self.ended:
                     self._close(choice.finish_reason, parts)
         return parts
 
-    def receive_eof(self) -> list[Part]:
+    def receive_eof(self) -> list[Pair]:
         """The stream is over: that is the answer's end too when a finish reason came, with or without `[DONE]`."""
         return [] if self.ended else self._finish("ended the stream before its answer was complete")
 
-    def _decode_other(self, document: Document, parts: list[Part]) -> _Chunk | None:
+    def _decode_other(self, document: Document, parts: list[Pair]) -> _Chunk | None:
+        """What is not plain JSON of the right types; None when it is the end, be it the right one."""
         if document in DONE:
             parts += self._finish("sent the end mark before its answer was complete")
             return None
@@ -130,17 +139,7 @@ class ChatDecoder:
         self._fail(chunk)
         return None
 
-    def _delta(self, delta: _Delta, chunk_id: str | None, parts: list[Part]) -> None:
-        thought = delta.reasoning_content or delta.reasoning
-        text = delta.content or delta.refusal
-        if (thought and not self._speech.say("reasoning", thought, parts)) or (
-            text and not self._speech.say("token", text, parts)
-        ):
-            self._fail(self._failures.error("sent an answer over every limit", PROVIDER_PROTOCOL))
-        if delta.tool_calls:
-            self._call(delta.tool_calls, chunk_id, parts)
-
-    def _call(self, fragments: Sequence[_ToolCall], chunk_id: str | None, parts: list[Part]) -> None:
+    def _call(self, fragments: Sequence[_ToolCall], chunk_id: str | None, parts: list[Pair]) -> None:
         for fragment in fragments:
             function = fragment.function or _Function()
             index = self._calls.place(fragment.index, fragment.id)
@@ -155,7 +154,7 @@ class ChatDecoder:
             elif not self.ended:
                 self._fail(self._failures.error("sent calls of tools over every limit", PROVIDER_PROTOCOL))
 
-    def _close(self, reason: str, parts: list[Part]) -> None:
+    def _close(self, reason: str, parts: list[Pair]) -> None:
         if reason == "error":
             # OpenRouter's mark on a chunk whose error object is missing.
             self._fail(self._failures.error("failed during the answer", PROVIDER_OVERLOADED))
@@ -166,7 +165,7 @@ class ChatDecoder:
         self._reason = _REASONS.get(reason, "stop")
         self.complete = True
 
-    def _finish(self, otherwise: str) -> list[Part]:
+    def _finish(self, otherwise: str) -> list[Pair]:
         self.ended = True
         if self._reason is None:
             self.error = self._failures.error(otherwise, PROVIDER_CUT)

@@ -14,6 +14,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
+from math import floor
 from typing import Any, Final
 
 import msgspec
@@ -23,7 +24,7 @@ from tokentape.core.cursor import Cursor
 from tokentape.core.errors import ProviderError, StoreUnavailable, StreamClosed, StreamNotFound, TokentapeError
 from tokentape.core.events import MERGEABLE, Event
 from tokentape.hub import Hub, Writer
-from tokentape.providers.base import PROVIDER_CUT, Generation, Part, Provider, Pushing, Timeouts
+from tokentape.providers.base import PROVIDER_CUT, Generation, Pair, Provider, Pushing, Timeouts
 from tokentape.runs.metrics import Meter, Progress, RunMetrics
 from tokentape.runs.request import RunInfo
 from tokentape.stores.base import Append, Fence
@@ -38,6 +39,8 @@ MAX_OUTPUT: Final = 16_777_216
 """Characters of one answer; beyond it the run ends with `length`."""
 HAND_OVER: Final = "handed_over"
 """In place of a reason: the run goes on elsewhere."""
+_TEXT: Final = frozenset({"token", "reasoning"})
+"""Kinds of parts whose data is text (see `Part`)."""
 RESTARTED: Final = "restarted"
 """The reason of the `reset` with which another attempt begins."""
 
@@ -328,21 +331,33 @@ class _Recording:
         """Another attempt: what the last one gave as its end does not count."""
         self.reason = None
 
-    def put(self, parts: Sequence[Part]) -> bool:
+    def put(self, parts: Sequence[Pair]) -> bool:
         """Records what was read in one piece: of each kind that is one event. Otherwise as `record`."""
-        if len(parts) == 1:
+        said = None
+        text = ""
+        for kind, data in parts:
+            if kind != said:
+                if said is not None or kind not in _TEXT:
+                    joined = _joined(parts)
+                    return self.record(joined, beside=len(parts) - len(joined))
+                said = kind
+            text += data
+        if said is None:
             return self.record(parts)
-        joined = _joined(parts)
-        return self.record(joined, beside=len(parts) - len(joined))
+        # Text of one kind, as nearly every read is.
+        now = self._now()
+        self.characters += len(text) or 1
+        self._meter.add(len(parts), now)
+        return self._hand_in([Event(type=said, run=self._run, data=text, at=floor(now * 1000))])
 
-    def record(self, parts: Sequence[tuple[str, Any]], *, beside: int = 0) -> bool:
+    def record(self, parts: Sequence[Pair], *, beside: int = 0) -> bool:
         """Hands its events to the store; raises what the store refused, and `_TooLong`.
 
         `beside` is how many tokens were joined to others.
         """
-        writer, run = self._writer, self._run
+        run = self._run
         now = self._now()
-        at = int(now * 1000)
+        at = floor(now * 1000)
         events = []
         tokens = beside
         for kind, data in parts:
@@ -360,13 +375,16 @@ class _Recording:
             events.append(Event(type=kind, run=run, data=data, at=at))
         if tokens:
             self._meter.add(tokens, now)
-        if events:
-            writer.put(events)
+        return self._hand_in(events)
+
+    def _hand_in(self, events: Sequence[Event]) -> bool:
+        writer = self._writer
+        has_room = writer.put(events)
         if writer.error is not None:
             raise writer.error
         if self.characters > MAX_OUTPUT:
             raise _TooLong
-        return not writer.full
+        return has_room
 
     async def room(self) -> None:
         """Waits until the store has caught up enough; raises what it refused."""
@@ -375,9 +393,9 @@ class _Recording:
             raise self._writer.error
 
 
-def _joined(parts: Sequence[Part]) -> list[tuple[str, Any]]:
+def _joined(parts: Sequence[Pair]) -> list[Pair]:
     """The same in fewer parts: text that was read in one piece is one event (see `core.merge`)."""
-    joined: list[tuple[str, Any]] = []
+    joined: list[Pair] = []
     for kind, data in parts:
         if kind in MERGEABLE and isinstance(data, str) and joined and joined[-1][0] == kind:
             joined[-1] = (kind, joined[-1][1] + data)
