@@ -148,7 +148,7 @@ def _deliver(tails: Iterable[Tail], sender: Sender) -> Iterator[None]:
         # Encoded before the first pause: what is accepted meanwhile belongs to the next flush.
         for delivery in _encoded(tail):
             payload, after, everybody = delivery.payload, delivery.after, delivery.watchers
-            plain = payload if payload is not None and payload.size > 0 and not payload.ended else NOTHING
+            plain = NOTHING if payload is None or payload.ended else payload
             last, size, told = plain.last, plain.size, plain.state
             start, count = 0, len(everybody)
             while start < count:

@@ -19,6 +19,7 @@ from tokentape.core.merge import Entry
 from tokentape.hub.metrics import HubMetrics
 from tokentape.hub.payloads import MAX_PAYLOAD, Key, Payloads
 from tokentape.hub.view import Payload, View
+from tokentape.stores.base import Appended
 
 if TYPE_CHECKING:
     from tokentape.hub.watcher import Watcher
@@ -49,34 +50,27 @@ class Delivery:
 
     __slots__ = ("_entries", "_epoch", "_parts", "_view", "after", "payload", "watchers")
 
-    def __init__(
-        self,
-        view: View,
-        group: Group,
-        epoch: str,
-        entries: Sequence[Entry] | None,
-        *,
-        after: int,
-        last: int,
-        closed: bool,
-    ) -> None:
+    def __init__(self, tail: Tail, view: View, group: Group, entries: Sequence[Entry] | None, after: int) -> None:
         """`entries` are those after `after`; None when they are not at hand.
 
-        The payload ends at `last`, and with the stream if that is closed; then the group stands there.
+        The payload ends where the tail does, and with the stream if that is closed; then the group stands there.
         """
+        assert tail.epoch is not None, "somebody watches"
         self.watchers = tuple(group.watchers)
         self.payload: Payload | None = None
         """For those who have everything up to `after`; None when everybody has to read for himself."""
         self._view = view
-        self._epoch = epoch
+        self._epoch = tail.epoch
         self._entries = entries
         self._parts: dict[int, Payload] | None = None
-        self.after, group.after = group.after, last
+        self.after, group.after = group.after, tail.head
         state, group.state = group.state, _UNKNOWN
         if entries is not None and state is not _UNKNOWN:
             if self.after > after:
                 entries = [entry for entry in entries if entry.offset > self.after]
-            self.payload = view.encode(epoch, entries, state, last=last, merged=False, closed=closed, current=True)
+            self.payload = view.encode(
+                tail.epoch, entries, state, last=tail.head, merged=False, closed=tail.closed, current=True
+            )
             group.state = self.payload.state
 
     def part(self, after: int, state: Any) -> Payload:
@@ -175,24 +169,23 @@ class Tail:
         if behind or ends:
             self.on_dirty(self)
 
-    def accept(self, epoch: str, entries: Sequence[Entry], *, last: int, closed: bool) -> None:
-        """Takes entries that the store has just accepted, the final one at `last`, in the order of acceptance."""
-        count = len(entries)
-        before = last - count
-        if epoch != self.epoch or before > self.head:
+    def accept(self, appended: Appended, entries: Sequence[Entry], size: int) -> None:
+        """Takes entries that the store has just accepted, of so many bytes, in the order of acceptance."""
+        before = appended.last - len(entries)
+        if appended.epoch != self.epoch or before > self.head:
             # Made anew, or somebody else's appends lie between: those are in the store.
-            self._jump(epoch, before)
+            self._jump(appended.epoch, before)
         if before < self.head:
             entries = entries[self.head - before :]
-            count = len(entries)
-        size = len(entries[0].record) if count == 1 else sum([len(entry.record) for entry in entries])
+            size = sum([len(entry.record) for entry in entries])
         ring = self._ring
         ring.extend(entries)
         self._bytes += size
         while len(ring) > self._max_records or (self._bytes > self._max_bytes and len(ring) > 1):
             self._bytes -= len(ring.popleft().record)
-        self.head += count
-        self.closed = self.closed or closed
+        self.head += len(entries)
+        if appended.closed:
+            self.closed = True
         if self.live and self._fresh is not None:
             self._fresh.extend(entries)
             self._fresh_bytes += size
@@ -269,11 +262,7 @@ class Tail:
         """What has come since the last flush, encoded now, and who is to have it."""
         after, self.flushed = self.flushed, self.head
         fresh, self._fresh, self._fresh_bytes = self._fresh, [], 0
-        assert self.epoch is not None, "somebody watches"
-        return [
-            Delivery(view, group, self.epoch, fresh, after=after, last=self.head, closed=self.closed)
-            for view, group in self.live.items()
-        ]
+        return [Delivery(self, view, group, fresh, after) for view, group in self.live.items()]
 
     def join(self, watcher: Watcher) -> None:
         """Adds a watcher whose cursor is at the head."""
