@@ -15,6 +15,8 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from tokentape.core.merge import Entry
 from tokentape.hub.metrics import HubMetrics
 from tokentape.hub.payloads import MAX_PAYLOAD, Key, Payloads
@@ -45,51 +47,36 @@ class Group:
         self.watchers: dict[Watcher, None] = {}
 
 
-class Delivery:
+class Delivery(msgspec.Struct):
     """Part of a flush: what has come since the last one, for all who look the same way."""
 
-    __slots__ = ("_entries", "_epoch", "_parts", "_view", "after", "payload", "watchers")
-
-    def __init__(self, tail: Tail, view: View, group: Group, entries: Sequence[Entry] | None, after: int) -> None:
-        """`entries` are those after `after`; None when they are not at hand.
-
-        The payload ends where the tail does, and with the stream if that is closed; then the group stands there.
-        """
-        assert tail.epoch is not None, "somebody watches"
-        self.watchers = tuple(group.watchers)
-        self.payload: Payload | None = None
-        """For those who have everything up to `after`; None when everybody has to read for himself."""
-        self._view = view
-        self._epoch = tail.epoch
-        self._entries = entries
-        self._parts: dict[int, Payload] | None = None
-        self.after, group.after = group.after, tail.head
-        state, group.state = group.state, _UNKNOWN
-        if entries is not None and state is not _UNKNOWN:
-            if self.after > after:
-                entries = [entry for entry in entries if entry.offset > self.after]
-            self.payload = view.encode(
-                tail.epoch, entries, state, last=tail.head, merged=False, closed=tail.closed, current=True
-            )
-            group.state = self.payload.state
+    payload: Payload | None
+    """For those who have everything up to `after`; None when everybody has to read for himself."""
+    after: int
+    watchers: Sequence[Watcher]
+    view: View
+    epoch: str
+    entries: Sequence[Entry] | None
+    """Those after `after`; None when they are not at hand."""
+    parts: dict[int, Payload] | None = None
 
     def part(self, after: int, state: Any) -> Payload:
         """The rest of the payload, for those who joined in between, and have everything up to `after`.
 
         The dialect's state there is `state`.
         """
-        whole, entries = self.payload, self._entries
+        whole, entries = self.payload, self.entries
         assert whole is not None
         assert entries is not None
-        if self._parts is None:
-            self._parts = {}
-        part = self._parts.get(after)
+        if self.parts is None:
+            self.parts = {}
+        part = self.parts.get(after)
         if part is None:
             rest = [entry for entry in entries if entry.offset > after]
-            part = self._view.encode(
-                self._epoch, rest, state, last=whole.last, merged=False, closed=whole.ended, current=True
+            part = self.view.encode(
+                self.epoch, rest, state, last=whole.last, merged=False, closed=whole.ended, current=True
             )
-            self._parts[after] = part
+            self.parts[after] = part
         return part
 
 
@@ -172,10 +159,10 @@ class Tail:
     def accept(self, appended: Appended, entries: Sequence[Entry], size: int) -> None:
         """Takes entries that the store has just accepted, of so many bytes, in the order of acceptance."""
         before = appended.last - len(entries)
-        if appended.epoch != self.epoch or before > self.head:
-            # Made anew, or somebody else's appends lie between: those are in the store.
-            self._jump(appended.epoch, before)
-        if before < self.head:
+        if before != self.head or appended.epoch != self.epoch:
+            if before > self.head or appended.epoch != self.epoch:
+                # Made anew, or somebody else's appends lie between: those are in the store.
+                self._jump(appended.epoch, before)
             entries = entries[self.head - before :]
             size = sum([len(entry.record) for entry in entries])
         ring = self._ring
@@ -186,10 +173,11 @@ class Tail:
         self.head += len(entries)
         if appended.closed:
             self.closed = True
-        if self.live and self._fresh is not None:
-            self._fresh.extend(entries)
+        fresh = self._fresh
+        if fresh is not None and self.live:
+            fresh.extend(entries)
             self._fresh_bytes += size
-            if self._fresh_bytes > MAX_PAYLOAD and len(self._fresh) > 1:
+            if self._fresh_bytes > MAX_PAYLOAD and len(fresh) > 1:
                 # Too much for one write: everybody catches up from the ring, in pieces that they share.
                 self._fresh = None
         self.on_dirty(self)
@@ -262,7 +250,21 @@ class Tail:
         """What has come since the last flush, encoded now, and who is to have it."""
         after, self.flushed = self.flushed, self.head
         fresh, self._fresh, self._fresh_bytes = self._fresh, [], 0
-        return [Delivery(self, view, group, fresh, after) for view, group in self.live.items()]
+        assert self.epoch is not None, "somebody watches"
+        deliveries: list[Delivery] = []
+        for view, group in self.live.items():
+            stood, state, entries = group.after, group.state, fresh
+            group.after, group.state = self.head, _UNKNOWN
+            payload = None
+            if entries is not None and state is not _UNKNOWN:
+                if stood > after:
+                    entries = [entry for entry in entries if entry.offset > stood]
+                payload = view.encode(
+                    self.epoch, entries, state, last=self.head, merged=False, closed=self.closed, current=True
+                )
+                group.state = payload.state
+            deliveries.append(Delivery(payload, stood, tuple(group.watchers), view, self.epoch, entries))
+        return deliveries
 
     def join(self, watcher: Watcher) -> None:
         """Adds a watcher whose cursor is at the head."""
