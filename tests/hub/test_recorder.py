@@ -80,7 +80,8 @@ class Pen:
         self.batches = 0
         self.recorder = Recorder(store, self._accept, self._commit)
 
-    def _accept(self, stream, appended, placed) -> None:
+    def _accept(self, stream, appended, placed, size) -> None:
+        assert size == sum(len(entry.record) for entry in placed)
         self.accepted += [(stream, entry.event.data) for entry in placed]
 
     def _commit(self) -> None:

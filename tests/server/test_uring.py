@@ -78,6 +78,13 @@ def test_each_gets_its_own_bytes(sender, pairs) -> None:
     assert [arrived(pair) for pair in some] == [b"%d" % place for place in range(100)]
 
 
+def test_a_content_for_nobody_shifts_nothing(sender, pairs) -> None:
+    some = pairs(FEWEST)
+    jobs = [(b"none", []), *((b"one", [pair.ours]) for pair in some[2:]), (b"two", [pair.ours for pair in some[:2]])]
+    assert sender.send(jobs) is None
+    assert [arrived(pair) for pair in some] == [b"two"] * 2 + [b"one"] * (FEWEST - 2)
+
+
 def test_more_than_fit_into_one_system_call(sender, pairs) -> None:
     some = pairs(2 * ENTRIES + 44)
     jobs = [(b"one", [pair.ours for pair in some[:200]]), (b"two", [pair.ours for pair in some[200:]])]

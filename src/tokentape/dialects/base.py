@@ -9,7 +9,9 @@ he came there: live, from a merged backlog, or back from a cut with nothing but 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+import msgspec
 
 from tokentape.core.events import Event
 from tokentape.core.merge import Entry
@@ -19,7 +21,7 @@ Content_co = TypeVar("Content_co", covariant=True)
 """What a connection takes: bytes for SSE, a tuple of messages for a WebSocket, entries for a reader in process."""
 
 
-class Told(NamedTuple):
+class Told(msgspec.Struct, frozen=True):
     """What a dialect makes of some events, and its state after them.
 
     `over` says that its view ends here, though the run may go on: a format that cannot take back what it has shown

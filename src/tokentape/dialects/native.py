@@ -20,6 +20,7 @@ from tokentape.dialects.base import Told
 DONE: Final = b"data: [DONE]\n\n"
 """Closes a run's own view over SSE, never a channel's (wire-formats §2)."""
 
+_BLOCK: Final = b"id: %b-%d\ndata: %b\n\n"
 _json: Final = msgspec.json.Encoder()
 
 
@@ -40,17 +41,14 @@ class NativeSse:
         return b"data: " + _json.encode({"type": "ready", "data": ready.as_dict()}) + b"\n\n"
 
     def encode(self, label: str, epoch: str, entries: Sequence[Entry], state: None, *, last: int | None = None) -> Told:
-        blocks = self._blocks(epoch, entries)
+        # Records are JSON, which has no raw line end: each is one data line. One format for all of them, since each
+        # costs as much to begin as to fill in.
+        name = epoch.encode()
+        values: list[bytes | int] = []
+        for entry in entries:
+            values += name, entry.offset, entry.record
+        blocks = _BLOCK * len(entries) % tuple(values)
         return Told(blocks if last is None else blocks + DONE)
-
-    @staticmethod
-    def _blocks(epoch: str, entries: Sequence[Entry]) -> bytes:
-        # Records are JSON, which has no raw line end: each is one data line.
-        if len(entries) == 1:
-            [entry] = entries
-            return b"id: %b-%d\ndata: %b\n\n" % (epoch.encode(), entry.offset, entry.record)
-        prefix = b"id: " + epoch.encode() + b"-"
-        return b"".join([b"%b%d\ndata: %b\n\n" % (prefix, entry.offset, entry.record) for entry in entries])
 
     def ephemeral(self, label: str, event: Event) -> bytes:
         return b"data: " + encode_event(event) + b"\n\n"

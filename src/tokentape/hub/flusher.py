@@ -148,12 +148,9 @@ def _deliver(tails: Iterable[Tail], sender: Sender) -> Iterator[None]:
         # Encoded before the first pause: what is accepted meanwhile belongs to the next flush.
         for delivery in _encoded(tail):
             payload, after, everybody = delivery.payload, delivery.after, delivery.watchers
-            plain = payload if payload is not None and payload.size > 0 and not payload.ended else NOTHING
+            plain = NOTHING if payload is None or payload.ended else payload
             last, size, told = plain.last, plain.size, plain.state
-            start, count = 0, len(everybody)
-            while start < count:
-                some = everybody[start : start + left]
-                start += left
+            for some in (everybody,) if len(everybody) <= left else _pieces(everybody, left):
                 left -= len(some)
                 watchers: list[Watcher] = []
                 sockets: list[socket] = []
@@ -175,6 +172,13 @@ def _deliver(tails: Iterable[Tail], sender: Sender) -> Iterator[None]:
                     parts, others, left = [], [], BATCH
                     yield
     _send(parts, others, sender)
+
+
+def _pieces(everybody: Sequence[Watcher], first: int) -> Iterator[Sequence[Watcher]]:
+    """So many of them, and then a batch at a time."""
+    yield everybody[:first]
+    for start in range(first, len(everybody), BATCH):
+        yield everybody[start : start + BATCH]
 
 
 def _send(parts: list[_Part], others: list[tuple[Watcher, Delivery]], sender: Sender) -> None:

@@ -322,13 +322,13 @@ class Hub:
     def _metrics_of(self, stream: str) -> HubMetrics:
         return self._own_metrics if stream.startswith(SYSTEM_PREFIX) else self.metrics
 
-    def _accepted(self, stream: str, appended: Appended, placed: Sequence[Entry]) -> None:
+    def _accepted(self, stream: str, appended: Appended, placed: Sequence[Entry], size: int) -> None:
         tail = self._tails.get(stream)
         if tail is None:
             self._metrics_of(stream).events += len(placed)
         else:
             tail.metrics.events += len(placed)
-            tail.accept(appended.epoch, placed, last=appended.last, closed=appended.closed)
+            tail.accept(appended, placed, size)
 
     def _hinted(self, standing: Standing) -> None:
         tail = self._tails.get(standing.stream)

@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Final
 
+import msgspec
+
 from tokentape.core.errors import StoreUnavailable, TokentapeError
 from tokentape.core.events import Event, encode_event
 from tokentape.core.merge import RAW, Entry
@@ -35,13 +37,14 @@ MAX_REST: Final = 0.008
 class Recorder:
     """Collects appends and hands them to the store, in batches.
 
-    Tells `accepted` what the store took, stream by stream, and `committed` when a batch is through.
+    Tells `accepted` what the store took, stream by stream, and how many bytes of records that is; and `committed` when
+    a batch is through.
     """
 
     def __init__(
         self,
         store: Store,
-        accepted: Callable[[str, Appended, Sequence[Entry]], None],
+        accepted: Callable[[str, Appended, Sequence[Entry], int], None],
         committed: Callable[[], None],
     ) -> None:
         self._submit = store.submit if isinstance(store, Submitting) else _submitting(store)
@@ -70,7 +73,7 @@ class Recorder:
 
     async def _append(self, item: Append, events: Sequence[Event]) -> Appended:
         answer: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Pending(item, events, answer))
+        self._waiting.append(_Pending(item, events, sum(map(len, item.records)), _Caller(answer)))
         self._wake()
         return await asyncio.shield(answer)
 
@@ -119,11 +122,12 @@ class Recorder:
         for pending, answer in zip(batch, answers, strict=True):
             try:
                 if isinstance(answer, Appended):
-                    self._accepted(pending.item.stream, answer, _placed(pending, answer))
+                    entries, size = _placed(pending, answer)
+                    self._accepted(pending.item.stream, answer, entries, size)
             except Exception:  # noqa: BLE001 - the watchers of one stream are not the others' trouble
                 # It is recorded all the same, and what comes after it must be, too.
                 _log.exception("what was recorded on %s could not be shown", pending.item.stream)
-            pending.settle(answer)
+            pending.owner.settle(pending.size, answer)
         self._charge(started, monotonic())
         self._under_way = False
         if self._waiting or self._dirty:
@@ -143,9 +147,9 @@ class Recorder:
     def _take(self) -> list[_Pending]:
         batch = self._waiting[:MAX_BATCH]
         del self._waiting[:MAX_BATCH]
-        for writer in list(self._dirty)[: MAX_BATCH - len(batch)]:
-            del self._dirty[writer]
-            batch.append(writer.take())
+        writers, room = list(self._dirty), MAX_BATCH - len(batch)
+        self._dirty = dict.fromkeys(writers[room:])
+        batch += map(Writer.take, writers[:room])
         return batch
 
 
@@ -177,46 +181,41 @@ def _refusal(error: BaseException) -> TokentapeError:
     return StoreUnavailable("The store failed; see the server's log.")
 
 
-def _placed(pending: _Pending, answer: Appended) -> list[Entry]:
-    records, events = pending.item.records, pending.events
-    count = answer.last - answer.first + 1
-    if count == len(records) == 1:
-        return [Entry(answer.last, records[0], events[0])]
-    if count == len(records):
-        return list(map(Entry, range(answer.first, answer.last + 1), records, events))
+def _placed(pending: _Pending, answer: Appended) -> tuple[list[Entry], int]:
+    """The new records in their places, and their bytes."""
+    records = pending.item.records
+    entries = list(map(Entry, answer.offsets, records, pending.events))
+    if answer.last - answer.first + 1 == len(records):
+        return entries, pending.size
     # Some were on the stream already, by their keys.
-    placed = zip(answer.offsets, records, events, strict=True)
-    return [Entry(offset, record, event) for offset, record, event in placed if offset >= answer.first]
+    entries = [entry for entry in entries if entry.offset >= answer.first]
+    return entries, sum([len(entry.record) for entry in entries])
 
 
-class _Pending:
-    """One append on its way to the store."""
+class _Pending(msgspec.Struct):
+    """One append on its way to the store: `size` is the bytes of its records, `owner` is told what came of it."""
 
-    __slots__ = ("answer", "events", "item", "size", "writer")
+    item: Append
+    events: Sequence[Event]
+    size: int
+    owner: Writer | _Caller
 
-    def __init__(
-        self,
-        item: Append,
-        events: Sequence[Event],
-        answer: asyncio.Future[Appended] | None = None,
-        writer: Writer | None = None,
-        size: int = 0,
-    ) -> None:
-        """Of one that a writer handed in, `size` is the bytes of its records."""
-        self.item = item
-        self.events = events
-        self.answer = answer
-        self.writer = writer
-        self.size = size
 
-    def settle(self, answer: Appended | TokentapeError) -> None:
-        if self.writer is not None:
-            self.writer.settle(self.size, answer)
-        elif self.answer is not None and not self.answer.done():
-            if isinstance(answer, Appended):
-                self.answer.set_result(answer)
-            else:
-                self.answer.set_exception(answer)
+class _Caller:
+    """Somebody who waits for the answer to one append."""
+
+    __slots__ = ("_answer",)
+
+    def __init__(self, answer: asyncio.Future[Appended]) -> None:
+        self._answer = answer
+
+    def settle(self, size: int, answer: Appended | TokentapeError) -> None:  # noqa: ARG002 - see `Writer.settle`
+        if self._answer.done():
+            return
+        if isinstance(answer, Appended):
+            self._answer.set_result(answer)
+        else:
+            self._answer.set_exception(answer)
 
 
 class Writer:
@@ -284,7 +283,7 @@ class Writer:
     def take(self) -> _Pending:
         """What has been handed in since the last time, as one append."""
         item = Append(stream=self.stream, records=self._records, fence=self._fence)
-        pending = _Pending(item, self._events, writer=self, size=self._bytes)
+        pending = _Pending(item, self._events, self._bytes, self)
         self._events, self._records, self._bytes = [], [], 0
         return pending
 

@@ -15,10 +15,13 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from tokentape.core.merge import Entry
 from tokentape.hub.metrics import HubMetrics
 from tokentape.hub.payloads import MAX_PAYLOAD, Key, Payloads
 from tokentape.hub.view import Payload, View
+from tokentape.stores.base import Appended
 
 if TYPE_CHECKING:
     from tokentape.hub.watcher import Watcher
@@ -44,58 +47,36 @@ class Group:
         self.watchers: dict[Watcher, None] = {}
 
 
-class Delivery:
+class Delivery(msgspec.Struct):
     """Part of a flush: what has come since the last one, for all who look the same way."""
 
-    __slots__ = ("_entries", "_epoch", "_parts", "_view", "after", "payload", "watchers")
-
-    def __init__(
-        self,
-        view: View,
-        group: Group,
-        epoch: str,
-        entries: Sequence[Entry] | None,
-        *,
-        after: int,
-        last: int,
-        closed: bool,
-    ) -> None:
-        """`entries` are those after `after`; None when they are not at hand.
-
-        The payload ends at `last`, and with the stream if that is closed; then the group stands there.
-        """
-        self.watchers = tuple(group.watchers)
-        self.payload: Payload | None = None
-        """For those who have everything up to `after`; None when everybody has to read for himself."""
-        self._view = view
-        self._epoch = epoch
-        self._entries = entries
-        self._parts: dict[int, Payload] | None = None
-        self.after, group.after = group.after, last
-        state, group.state = group.state, _UNKNOWN
-        if entries is not None and state is not _UNKNOWN:
-            if self.after > after:
-                entries = [entry for entry in entries if entry.offset > self.after]
-            self.payload = view.encode(epoch, entries, state, last=last, merged=False, closed=closed, current=True)
-            group.state = self.payload.state
+    payload: Payload | None
+    """For those who have everything up to `after`; None when everybody has to read for himself."""
+    after: int
+    watchers: Sequence[Watcher]
+    view: View
+    epoch: str
+    entries: Sequence[Entry] | None
+    """Those after `after`; None when they are not at hand."""
+    parts: dict[int, Payload] | None = None
 
     def part(self, after: int, state: Any) -> Payload:
         """The rest of the payload, for those who joined in between, and have everything up to `after`.
 
         The dialect's state there is `state`.
         """
-        whole, entries = self.payload, self._entries
+        whole, entries = self.payload, self.entries
         assert whole is not None
         assert entries is not None
-        if self._parts is None:
-            self._parts = {}
-        part = self._parts.get(after)
+        if self.parts is None:
+            self.parts = {}
+        part = self.parts.get(after)
         if part is None:
             rest = [entry for entry in entries if entry.offset > after]
-            part = self._view.encode(
-                self._epoch, rest, state, last=whole.last, merged=False, closed=whole.ended, current=True
+            part = self.view.encode(
+                self.epoch, rest, state, last=whole.last, merged=False, closed=whole.ended, current=True
             )
-            self._parts[after] = part
+            self.parts[after] = part
         return part
 
 
@@ -175,28 +156,28 @@ class Tail:
         if behind or ends:
             self.on_dirty(self)
 
-    def accept(self, epoch: str, entries: Sequence[Entry], *, last: int, closed: bool) -> None:
-        """Takes entries that the store has just accepted, the final one at `last`, in the order of acceptance."""
-        count = len(entries)
-        before = last - count
-        if epoch != self.epoch or before > self.head:
-            # Made anew, or somebody else's appends lie between: those are in the store.
-            self._jump(epoch, before)
-        if before < self.head:
+    def accept(self, appended: Appended, entries: Sequence[Entry], size: int) -> None:
+        """Takes entries that the store has just accepted, of so many bytes, in the order of acceptance."""
+        before = appended.last - len(entries)
+        if before != self.head or appended.epoch != self.epoch:
+            if before > self.head or appended.epoch != self.epoch:
+                # Made anew, or somebody else's appends lie between: those are in the store.
+                self._jump(appended.epoch, before)
             entries = entries[self.head - before :]
-            count = len(entries)
-        size = len(entries[0].record) if count == 1 else sum([len(entry.record) for entry in entries])
+            size = sum([len(entry.record) for entry in entries])
         ring = self._ring
         ring.extend(entries)
         self._bytes += size
         while len(ring) > self._max_records or (self._bytes > self._max_bytes and len(ring) > 1):
             self._bytes -= len(ring.popleft().record)
-        self.head += count
-        self.closed = self.closed or closed
-        if self.live and self._fresh is not None:
-            self._fresh.extend(entries)
+        self.head += len(entries)
+        if appended.closed:
+            self.closed = True
+        fresh = self._fresh
+        if fresh is not None and self.live:
+            fresh.extend(entries)
             self._fresh_bytes += size
-            if self._fresh_bytes > MAX_PAYLOAD and len(self._fresh) > 1:
+            if self._fresh_bytes > MAX_PAYLOAD and len(fresh) > 1:
                 # Too much for one write: everybody catches up from the ring, in pieces that they share.
                 self._fresh = None
         self.on_dirty(self)
@@ -270,10 +251,20 @@ class Tail:
         after, self.flushed = self.flushed, self.head
         fresh, self._fresh, self._fresh_bytes = self._fresh, [], 0
         assert self.epoch is not None, "somebody watches"
-        return [
-            Delivery(view, group, self.epoch, fresh, after=after, last=self.head, closed=self.closed)
-            for view, group in self.live.items()
-        ]
+        deliveries: list[Delivery] = []
+        for view, group in self.live.items():
+            stood, state, entries = group.after, group.state, fresh
+            group.after, group.state = self.head, _UNKNOWN
+            payload = None
+            if entries is not None and state is not _UNKNOWN:
+                if stood > after:
+                    entries = [entry for entry in entries if entry.offset > stood]
+                payload = view.encode(
+                    self.epoch, entries, state, last=self.head, merged=False, closed=self.closed, current=True
+                )
+                group.state = payload.state
+            deliveries.append(Delivery(payload, stood, tuple(group.watchers), view, self.epoch, entries))
+        return deliveries
 
     def join(self, watcher: Watcher) -> None:
         """Adds a watcher whose cursor is at the head."""

@@ -73,23 +73,25 @@ class View:
 
         `closed` says that the stream is closed at `last`; `current`, that nothing stood after it at this moment.
         """
-        ended = closed
-        if self.run is not None:
-            entries = [entry for entry in entries if entry.event.run == self.run]
+        ended, run = closed, self.run
+        if run is not None:
+            entries = [entry for entry in entries if entry.event.run == run]
             ended = ended or (bool(entries) and entries[-1].event.type == "done")
         count = len(entries)
         if merged and self.merge:
             entries = merge(entries)
-        end = last if ended and self.run is not None else None
-        content, after, over = self.dialect.encode(self.label, epoch, entries, state, last=end)
-        return self._payload(content, last, ended=ended or over, state=after, count=count)
+        end = last if ended and run is not None else None
+        told = self.dialect.encode(self.label, epoch, entries, state, last=end)
+        content, size = self._framed(told.content)
+        return Payload(content, size, last, ended or told.over, told.state, count)
 
     def ephemeral(self, event: Event) -> Payload:
         """Encodes an event that is not stored."""
-        return self._payload(self.dialect.ephemeral(self.label, event), 0, ended=False, state=None)
+        content, size = self._framed(self.dialect.ephemeral(self.label, event))
+        return Payload(content, size, 0, ended=False)
 
-    def _payload(self, content: Any, last: int, *, ended: bool, state: Any, count: int = 0) -> Payload:
+    def _framed(self, content: Any) -> tuple[Any, int]:
         if self.framing is None or not content:
-            return Payload(content, self.dialect.size(content), last, ended, state, count)
+            return content, self.dialect.size(content)
         framed = self.framing(content)
-        return Payload(framed, len(framed), last, ended, state, count)
+        return framed, len(framed)

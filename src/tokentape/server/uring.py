@@ -20,7 +20,7 @@ import socket
 import sys
 from array import array
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, chain
 from struct import unpack_from
 from typing import Final
 
@@ -42,8 +42,12 @@ _OFF_SQES: Final = 0x10000000
 _GETEVENTS: Final = 1
 _OP_SEND: Final = 26
 _SEND_FLAGS: Final = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL if sys.platform == "linux" else 0
-_SQE_WORDS: Final = 8
-"""Words of 64 bits: opcode and descriptor, offset, address, length and flags of send(2), user_data, and three more."""
+_SQE_BYTES: Final = 64
+"""Opcode and descriptor, offset, address, length and flags of send(2), user_data, and more."""
+_SQE_ADDRESS, _SQE_USER_DATA, _SQE_LONGS = 2, 4, 8
+"""The places of these in words of 64 bits, and how many such words there are."""
+_SQE_DESCRIPTOR, _SQE_LENGTH, _SQE_FLAGS, _SQE_INTS = 1, 6, 7, 16
+"""The same in words of 32 bits."""
 _CQE_WORDS: Final = 4
 """Words of 32 bits: user_data in two, the result, flags."""
 _PASSING: Final = frozenset({errno.EINTR, errno.EAGAIN, errno.EBUSY})
@@ -58,12 +62,17 @@ class RingSender:
         self._tried = False
 
     def send(self, jobs: Sequence[Job]) -> list[int] | None:
+        if not jobs:
+            return None
+        contents, groups = zip(*jobs, strict=True)
+        sockets = list(chain.from_iterable(groups))
         # Asked of all of it: also from one system call to the next, nothing may overtake the rest of a content.
-        if sum([len(sockets) for _, sockets in jobs]) < FEWEST or _any_twice(jobs) or not self._opened():
+        twice = len(jobs) > 1 and len(set(sockets)) < len(sockets)
+        if twice or len(sockets) < FEWEST or not self._opened():
             return self._plain.send(jobs)
+        if len(sockets) <= ENTRIES and sum(map(len, contents)) <= STAGE:
+            return self._part(jobs)
         parts = _parts(jobs)
-        if len(parts) == 1:
-            return self._part(parts[0])
         taken: list[int] = []
         whole = True
         for part in parts:
@@ -86,7 +95,7 @@ class RingSender:
                 _log.info("io_uring cannot be used here (%s): one system call for each write", error)
         return self._ring is not None
 
-    def _part(self, jobs: list[Job]) -> list[int] | None:
+    def _part(self, jobs: Sequence[Job]) -> list[int] | None:
         ring = self._ring
         if ring is None or len(jobs[0][0]) > STAGE:
             return self._plain.send(jobs)
@@ -99,8 +108,6 @@ class RingSender:
 
 def _parts(jobs: Sequence[Job]) -> list[list[Job]]:
     """The jobs in pieces that fit into one system call; content that is larger than the stage stands alone."""
-    if sum([len(sockets) for _, sockets in jobs]) <= ENTRIES and sum([len(content) for content, _ in jobs]) <= STAGE:
-        return [list(jobs)]
     parts: list[list[Job]] = [[]]
     count = size = 0
     for content, sockets in jobs:
@@ -115,14 +122,6 @@ def _parts(jobs: Sequence[Job]) -> list[list[Job]]:
             count += len(some)
             size += len(content)
     return parts
-
-
-def _any_twice(jobs: Sequence[Job]) -> bool:
-    """Whether a connection is to have two contents: the second one could go before the rest of the first."""
-    if len(jobs) == 1:
-        return False
-    sockets = [sock for _, some in jobs for sock in some]
-    return len(set(sockets)) != len(sockets)
 
 
 class Ring:
@@ -154,17 +153,19 @@ class Ring:
         size = max(submit_array + 4 * submit_entries, done_entries_at + 16 * done_entries)
         # One mapping has both rings since Linux 5.4 (IORING_FEAT_SINGLE_MMAP).
         rings = memoryview(mmap.mmap(self._fd, size, offset=0))
-        calls = memoryview(mmap.mmap(self._fd, 64 * submit_entries, offset=_OFF_SQES)).cast("q")
+        calls = memoryview(mmap.mmap(self._fd, _SQE_BYTES * submit_entries, offset=_OFF_SQES))
         self._submit_tail = rings[submit_tail : submit_tail + 4].cast("I")
         self._submit_array = rings[submit_array : submit_array + 4 * submit_entries].cast("I")
         self._done_head = rings[done_head : done_head + 4].cast("I")
         self._done_tail = rings[done_tail : done_tail + 4].cast("I")
         self._done = rings[done_entries_at : done_entries_at + 16 * done_entries].cast("i")
         self._done_entries = done_entries
-        self._calls = calls
+        self._longs, self._ints = calls.cast("q"), calls.cast("i")
         self._order = array("I", range(submit_entries))
-        # What never changes of each call: which one it is.
-        calls[4::_SQE_WORDS] = array("q", range(submit_entries))
+        # What never changes of each call: what it does, and which one it is.
+        calls[::_SQE_BYTES] = bytes([_OP_SEND]) * submit_entries
+        self._ints[_SQE_FLAGS::_SQE_INTS] = array("i", [_SEND_FLAGS]) * submit_entries
+        self._longs[_SQE_USER_DATA::_SQE_LONGS] = array("q", range(submit_entries))
         self._stage = mmap.mmap(-1, STAGE)
         self._address = ctypes.addressof(ctypes.c_char.from_buffer(self._stage))
 
@@ -184,18 +185,19 @@ class Ring:
 
         At most `ENTRIES` different sockets, and contents of `STAGE` bytes.
         """
-        contents = b"".join([content for content, _ in jobs])
-        self._stage[: len(contents)] = contents
-        sizes = [len(content) for content, _ in jobs]
-        places = list(accumulate(sizes, initial=self._address))
-        # For private streams there are as many jobs as sockets: this is done for each of them.
-        sizes = [size for size, (_, sockets) in zip(sizes, jobs, strict=True) for _ in sockets]
-        addresses = [place for place, (_, sockets) in zip(places, jobs, strict=False) for _ in sockets]
-        count = len(sizes)
-        calls = self._calls[: count * _SQE_WORDS]
-        calls[0::_SQE_WORDS] = array("q", [_OP_SEND | sock.fileno() << 32 for _, sockets in jobs for sock in sockets])
-        calls[2::_SQE_WORDS] = array("q", addresses)
-        calls[3::_SQE_WORDS] = array("q", [size | _SEND_FLAGS << 32 for size in sizes])
+        contents, groups = zip(*jobs, strict=True)
+        staged = b"".join(contents)
+        self._stage[: len(staged)] = staged
+        sockets = list(chain.from_iterable(groups))
+        sizes = list(map(len, contents))
+        addresses = list(accumulate(sizes[:-1], initial=self._address))
+        count = len(sockets)
+        if set(map(len, groups)) != {1}:  # not each with a content of its own, as private streams have it
+            sizes = [size for size, some in zip(sizes, groups, strict=True) for _ in some]
+            addresses = [address for address, some in zip(addresses, groups, strict=True) for _ in some]
+        self._ints[_SQE_DESCRIPTOR : count * _SQE_INTS : _SQE_INTS] = array("i", map(socket.socket.fileno, sockets))
+        self._ints[_SQE_LENGTH : count * _SQE_INTS : _SQE_INTS] = array("i", sizes)
+        self._longs[_SQE_ADDRESS : count * _SQE_LONGS : _SQE_LONGS] = array("q", addresses)
         error = self._enter(count)
         which, results = self._reap()
         if results == sizes:
@@ -231,11 +233,10 @@ class Ring:
         head, count = self._done_head[0], self._finished()
         at = head % self._done_entries
         first = min(count, self._done_entries - at)
-        ends = (slice(at * _CQE_WORDS, (at + first) * _CQE_WORDS), slice(0, (count - first) * _CQE_WORDS))
-        which = [call for end in ends for call in self._done[end][0::_CQE_WORDS].tolist()]
-        results = [result for end in ends for result in self._done[end][2::_CQE_WORDS].tolist()]
+        done = self._done[at * _CQE_WORDS : (at + first) * _CQE_WORDS].tolist()
+        done += self._done[: (count - first) * _CQE_WORDS].tolist()
         self._done_head[0] = (head + count) & 0xFFFFFFFF
-        return which, results
+        return done[0::_CQE_WORDS], done[2::_CQE_WORDS]
 
     def close(self) -> None:
         """Gives the descriptor back. The memory goes with the last view on it."""

@@ -167,11 +167,11 @@ class Head(ABC):
             else:
                 self.producers[before.producer] = before.state
 
-    def commit(self, change: Change, *, wall_ms: int, steady: float) -> None:
+    def commit(self, change: Change, wall_ms: int, steady: float) -> None:
         """A staged change is kept."""
         records = change.records
         if records:
-            self.bytes += len(records[0]) if len(records) == 1 else sum(map(len, records))
+            self.bytes += sum(map(len, records))
             self.appended_at = wall_ms
             self.tail.records.extend(records)
         if self.lifetime.slides:
@@ -228,12 +228,13 @@ def decide(
                 ), None
         except (StaleProducer, SequenceConflict) as refusal:
             return refusal
-    first = head.last + 1
-    offsets = range(first, first + len(records))
+    first, last = head.last + 1, head.last + len(records)
+    offsets = range(first, last + 1)
     if append.keys is not None:
         if len(append.keys) != len(records):
             return BadRequest(f"{len(append.keys)} keys were given for {len(records)} records: one each is needed.")
         offsets, records, keys = _place(head, records, append.keys)
+        last = head.last + len(records)
     if head.closed and (records or not (append.close or offsets)):
         return StreamClosed(f"Stream {head.name!r} is closed at offset {head.last}.", last=head.last)
     if sequence is not None and head.sequence is not None and sequence <= head.sequence:
@@ -242,7 +243,7 @@ def decide(
     if not (records or closes or producer is not None or sequence is not None):
         return Appended(head.epoch, first, head.last, head.closed, offsets), None
     # The class's own constructor would take twice as long, and this happens for every token.
-    appended = Appended(head.epoch, first, head.last + len(records), closes or head.closed, offsets)
+    appended = Appended(head.epoch, first, last, closes or head.closed, offsets)
     return appended, Change(head.id, first, records, keys, producer, sequence, closes)
 
 

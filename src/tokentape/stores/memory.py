@@ -142,7 +142,7 @@ class MemoryStore(LocalPresence, LocalQueues, LocalBroadcast):
         appended, change = decision
         if change is not None:
             stream.stage(change)
-            stream.commit(change, wall_ms=wall_ms, steady=steady)
+            stream.commit(change, wall_ms, steady)
             stream.trim()
             if len(stream.producers) > 2 * MAX_PRODUCERS:
                 stream.producers = dict(islice(stream.producers.items(), MAX_PRODUCERS, None))

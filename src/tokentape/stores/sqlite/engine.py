@@ -128,7 +128,7 @@ class Engine:
                 if change.first != head.last + 1:
                     raise msgspec.DecodeError(f"offset {head.last + 1} of stream {head.name!r} is missing")
                 head.stage(change)
-                head.commit(change, wall_ms=row.wall_ms, steady=row.steady)
+                head.commit(change, row.wall_ms, row.steady)
                 self._flusher.mark(head)
                 trim(self._db, head)
 
@@ -161,7 +161,7 @@ class Engine:
         for call in calls:
             try:
                 if call.batch is not None:
-                    call.result = [self._stage(entry) for entry in call.batch]
+                    call.result = self._stage(call.batch)
                 elif call.work is not None:
                     call.result = call.work()
             except TokentapeError as refusal:
@@ -174,17 +174,23 @@ class Engine:
             self._db.execute("COMMIT")
         return written
 
-    def _stage(self, entry: Append) -> Appended | TokentapeError:
-        head = self.catalog.find(entry.stream)
-        if head is None:
-            return not_found(entry.stream)
-        decision = decide(head, entry, self._leases.holds)
-        if isinstance(decision, TokentapeError):
-            return decision
-        appended, change = decision
-        if change is not None:
-            self._staged.append((head, change, head.stage(change)))
-        return appended
+    def _stage(self, batch: Sequence[Append]) -> list[Appended | TokentapeError]:
+        answers: list[Appended | TokentapeError] = []
+        find, holds, staged = self.catalog.find, self._leases.holds, self._staged
+        for entry in batch:
+            head = find(entry.stream)
+            if head is None:
+                answers.append(not_found(entry.stream))
+                continue
+            decision = decide(head, entry, holds)
+            if isinstance(decision, TokentapeError):
+                answers.append(decision)
+                continue
+            appended, change = decision
+            if change is not None:
+                staged.append((head, change, head.stage(change)))
+            answers.append(appended)
+        return answers
 
     def _keep(self, written: int, wall_ms: int, steady: float) -> None:
         """The transaction is committed: what it changed becomes visible."""
@@ -196,7 +202,7 @@ class Engine:
         self._journal.kept(written)
         for head, change, _ in staged:
             if not head.deleted:
-                head.commit(change, wall_ms=wall_ms, steady=steady)
+                head.commit(change, wall_ms, steady)
                 if not head.dirty:
                     self._flusher.mark(head)
                 if head.config.retention.max_bytes:

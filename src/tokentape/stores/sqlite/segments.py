@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from itertools import accumulate
 from typing import Final
 
 import apsw
@@ -22,14 +24,12 @@ _unpack = msgspec.msgpack.Decoder(list[bytes]).decode
 
 def split(stream: int, first: int, records: Sequence[bytes]) -> Iterator[tuple[int, int, int, bytes]]:
     """Rows of the `segment` table for records from offset `first` on."""
-    start = size = 0
-    for end, record in enumerate(records):
-        if size + len(record) > SEGMENT_BYTES and end > start:
-            yield stream, first + end - 1, first + start, _pack(records[start:end])
-            start, size = end, 0
-        size += len(record)
-    if records:
-        yield stream, first + len(records) - 1, first + start, _pack(records[start:])
+    ends = list(accumulate(map(len, records), initial=0))
+    start = 0
+    while start < len(records):
+        end = max(start + 1, bisect_right(ends, ends[start] + SEGMENT_BYTES) - 1)
+        yield stream, first + end - 1, first + start, _pack(records[start:end])
+        start = end
 
 
 class SegmentReader:
