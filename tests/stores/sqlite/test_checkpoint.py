@@ -311,7 +311,7 @@ async def test_the_log_of_a_store_that_is_written_to_all_the_time_is_bounded(ope
             threads.update(thread.ident for thread in movers())
         # It is looked at between commits, and a commit may flush all that one stream has in the journal: on a machine
         # that is busy, what came while flushing had to rest.
-        assert limit <= largest < 2 * TRUNCATE_FACTOR * limit, "of the 120 MB and more that were written"
+        assert limit <= largest < 3 * TRUNCATE_FACTOR * limit, "of the 240 MB that were written, journal and segments"
         assert threads
     assert movers() == []
     assert not wal.exists()
