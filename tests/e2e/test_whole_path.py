@@ -39,7 +39,7 @@ class Way:
             return await answer.json()
 
     async def until(self, **wanted: int) -> None:
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(10):
             while not wanted.items() <= (await self.stats()).items():
                 pass  # it happens in another process
 

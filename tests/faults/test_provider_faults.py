@@ -183,14 +183,17 @@ async def test_a_hundred_megabytes_are_refused_within_eight(other_process, kind,
 async def test_a_stop_is_seen_by_the_upstream_within_a_second(provider, simulator):
     # It serves other tests too, and may still be letting go of the last one's connection.
     await simulator.until(lambda stats: stats.active == 0)
-    before = simulator.stats.aborted
-    async with aclosing(provider.generate(over_http(tokens=10_000, rate=50), NO_LIMIT)) as batches:
-        await anext(batches)
-        assert simulator.stats.active == 1
-        began = time.monotonic()
-    await simulator.until(lambda stats: stats.active == 0)
-    assert time.monotonic() - began < 1
-    assert simulator.stats.aborted == before + 1
+    took = []
+    while not took or (took[-1] >= 1 and len(took) < 3):  # a machine may stand still, but not each time
+        before = simulator.stats.aborted
+        async with aclosing(provider.generate(over_http(tokens=10_000, rate=50), NO_LIMIT)) as batches:
+            await anext(batches)
+            assert simulator.stats.active == 1
+            began = time.monotonic()
+        await simulator.until(lambda stats: stats.active == 0)
+        took.append(time.monotonic() - began)
+        assert simulator.stats.aborted == before + 1
+    assert took[-1] < 1
 
 
 async def test_a_stop_before_the_first_token_is_seen_as_well(provider, simulator):

@@ -208,7 +208,7 @@ async def test_what_a_sink_raises_ends_the_push_and_cuts_the_connection(where):
     async with pushing(answer, Refusing(1)) as task:
         with pytest.raises(StoreFull):
             await task
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(10):
             await closed.wait()
 
 
@@ -225,7 +225,7 @@ async def test_whoever_cancels_a_push_has_cut_the_connection(full):
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(10):
             await closed.wait()
 
 

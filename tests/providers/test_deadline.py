@@ -54,7 +54,7 @@ async def test_it_can_be_brought_forward(loop):
     deadline = Deadline(fired.set)
     deadline.set(loop.time() + 3600)
     deadline.set(loop.time() + 0.01)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(10):
         await fired.wait()
 
 

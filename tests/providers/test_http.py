@@ -201,7 +201,7 @@ async def test_an_answer_is_over_at_its_end_mark_even_when_the_response_is_not(p
         await connection.closed()
         closed.set()
 
-    async with raw_upstream(endless) as upstream, asyncio.timeout(2):
+    async with raw_upstream(endless) as upstream, asyncio.timeout(10):
         parts, error = await played(provider_at(upstream.url), asking())
         assert (said(parts), error) == ("a", None)
         await closed.wait()
@@ -236,7 +236,7 @@ async def test_a_refusal_whose_body_never_ends_is_cut_short(provider_at, monkeyp
         await connection.send(head, b"half of")
         await connection.closed()
 
-    async with raw_upstream(hang) as upstream, asyncio.timeout(2):
+    async with raw_upstream(hang) as upstream, asyncio.timeout(4):
         _, error = await played(provider_at(upstream.url), asking())
     assert error.subcode == "provider_overloaded"
 
@@ -247,7 +247,7 @@ async def test_a_huge_refusal_is_not_read_to_its_end(provider_at):
         while True:
             await connection.send(b"x" * 65_536)
 
-    async with raw_upstream(flood) as upstream, asyncio.timeout(2):
+    async with raw_upstream(flood) as upstream, asyncio.timeout(4):
         _, error = await played(provider_at(upstream.url), asking())
     assert error.subcode == "provider_overloaded"
 
@@ -355,7 +355,7 @@ async def test_it_speaks_before_it_is_asked(provider_at):
 
     greeted = []
     server = await asyncio.start_server(greet, "127.0.0.1", 0)
-    async with server, asyncio.timeout(2):
+    async with server, asyncio.timeout(10):
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         _, error = await played(provider_at(url), asking())
         await asyncio.wait(greeted)
@@ -396,7 +396,7 @@ async def test_connecting_has_its_time(provider_at):
             waiting.setblocking(False)
             waiting.connect_ex(server.getsockname())
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(10):
             _, error = await played(provider_at(url), asking(), Timeouts(connect=0.1))
     assert (error.subcode, error.can_retry) == ("provider_timeout", True)
     assert "0.1 s" in error.message
@@ -423,7 +423,7 @@ def hanging(*before: bytes):
     ],
 )
 async def test_tokens_have_their_time(provider_at, before, timeouts, says):
-    async with raw_upstream(hanging(*before)) as upstream, asyncio.timeout(2):
+    async with raw_upstream(hanging(*before)) as upstream, asyncio.timeout(10):
         parts, error = await played(provider_at(upstream.url), asking(), timeouts)
     assert said(parts) == ("a" if TOKEN % b"a" in before else "")
     assert (error.subcode, error.can_retry) == ("provider_timeout", True)
@@ -437,7 +437,7 @@ async def test_a_heartbeat_is_not_a_token(provider_at):
             await connection.send(b": still here\n\n")
             await asyncio.sleep(0.01)
 
-    async with raw_upstream(beating) as upstream, asyncio.timeout(2):
+    async with raw_upstream(beating) as upstream, asyncio.timeout(10):
         parts, error = await played(provider_at(upstream.url), asking(), Timeouts(between_tokens=0.1))
     assert (said(parts), error.subcode) == ("a", "provider_timeout")
 
@@ -476,7 +476,7 @@ async def test_no_time_counts_while_the_run_is_busy_with_what_came(provider_at):
 
 async def test_a_complete_answer_waits_only_a_moment_for_its_trailer(provider_at, monkeypatch):
     monkeypatch.setattr("tokentape.providers.answer.TRAILER_WAIT", 0.1)
-    async with raw_upstream(hanging(STREAM_HEAD, TOKEN % b"a", FINISH)) as upstream, asyncio.timeout(2):
+    async with raw_upstream(hanging(STREAM_HEAD, TOKEN % b"a", FINISH)) as upstream, asyncio.timeout(4):
         parts, error = await played(provider_at(upstream.url), asking())
     assert (said(parts), parts[-1].type, error) == ("a", "finish", None)
 
@@ -490,7 +490,7 @@ async def test_heartbeats_do_not_prolong_that_moment(provider_at, monkeypatch):
             await connection.send(b": still here\n\n")
             await asyncio.sleep(0.01)
 
-    async with raw_upstream(beating) as upstream, asyncio.timeout(2):
+    async with raw_upstream(beating) as upstream, asyncio.timeout(4):
         parts, error = await played(provider_at(upstream.url), asking())
     assert (said(parts), parts[-1].type, error) == ("a", "finish", None)
 
@@ -517,7 +517,7 @@ async def test_whoever_cancels_has_cut_the_connection(provider_at, before):
         with pytest.raises(asyncio.CancelledError):
             await task
         await closed.wait()
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 5
 
 
 async def test_whoever_closes_the_stream_has_cut_the_connection(provider_at):
@@ -528,7 +528,7 @@ async def test_whoever_closes_the_stream_has_cut_the_connection(provider_at):
         await connection.closed()
         closed.set()
 
-    async with raw_upstream(answer, keep_alive=True) as upstream, asyncio.timeout(1):
+    async with raw_upstream(answer, keep_alive=True) as upstream, asyncio.timeout(10):
         batches = provider_at(upstream.url).generate(asking(), NO_LIMIT)
         assert await anext(batches) == [Part("token", "a")]
         await batches.aclose()

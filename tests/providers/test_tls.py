@@ -135,7 +135,7 @@ def test_whoever_cancels_has_cut_the_connection(run, certificate, through):
             while text != whole()[0]:
                 text += said(await anext(batches))
             await batches.aclose()
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(10):
                 await server.closed.wait()
             await provider.aclose()
 

@@ -75,7 +75,7 @@ class Pool:
     async def told(self, **settings: Any) -> Told:
         told = Told(**settings)
         await self.ask(told)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await told.over.wait()
         return told
 

@@ -66,7 +66,7 @@ class ManualOutlet:
         return [item.cursor.offset for item in self.items if item.cursor is not None]
 
     async def until(self, condition) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not condition():
                 self._changed.clear()
                 await self._changed.wait()

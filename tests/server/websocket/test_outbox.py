@@ -73,7 +73,7 @@ async def test_room_for_answers_is_waited_for(outbox):
     await asyncio.sleep(0)
     assert not waiting.done()
     send(outbox, 1)
-    await asyncio.wait_for(waiting, 1)
+    await asyncio.wait_for(waiting, 10)
 
 
 def test_many_small_answers_count_for_what_they_cost(outbox):
@@ -99,7 +99,7 @@ async def test_who_waits_for_room_when_it_is_closed_is_let_go(outbox):
     waiting = asyncio.ensure_future(outbox.room())
     await asyncio.sleep(0)
     outbox.close()
-    await asyncio.wait_for(waiting, 1)
+    await asyncio.wait_for(waiting, 10)
 
 
 def test_many_parcels_are_taken_as_one_piece(outbox):
@@ -119,4 +119,4 @@ async def test_taking_makes_room(outbox):
     waiting = asyncio.ensure_future(outbox.room())
     await asyncio.sleep(0)
     outbox.take(10_000)
-    await asyncio.wait_for(waiting, 1)
+    await asyncio.wait_for(waiting, 10)
