@@ -148,7 +148,7 @@ async def test_slow_links_get_few_and_large_events(visit: Visit, watching: Watch
 
 
 async def test_what_is_lost_behind_the_clients_back_is_noticed(visit: Visit, watching: Watching) -> None:
-    await start(visit, rate=60, tokens=240)
+    await start(visit, rate=60, tokens=480)
     await watching.is_going_on()
     await watching.says("so-far")
     await watching.button("Lose 1 event of SSE").click()
