@@ -230,29 +230,32 @@ class Writer:
         self._max_bytes = max_bytes
         self._events: list[Event] = []
         self._records: list[bytes] = []
-        self._bytes = 0
         self._unsettled = 0
         self._changed: asyncio.Event = asyncio.Event()
         self._waited_for = 0
 
     def put(self, events: Sequence[Event]) -> bool:
-        """Hands in events, to be recorded with this turn's batch; False when there is no `room` for more."""
+        """Hands in events, to be recorded with this turn's batch; False when there is no `room` for more, or never."""
         if self.error is not None:
-            return True
-        if len(events) == 1:
-            records = [encode_event(events[0])]
-            size = len(records[0])
+            return False
+        if len(events) == 1:  # as nearly always
+            event = events[0]
+            record = encode_event(event)
+            self._unsettled += len(record)
+            if self._records:
+                self._events.append(event)
+                self._records.append(record)
+            else:
+                self._events, self._records = [event], [record]
+                self._recorder.touch(self)
         else:
             records = list(map(encode_event, events))
-            size = sum(map(len, records))
-        self._bytes += size
-        self._unsettled += size
-        if self._records:
+            self._unsettled += sum(map(len, records))
+            begins = bool(records) and not self._records
             self._events += events
             self._records += records
-        elif records:
-            self._events, self._records = list(events), records
-            self._recorder.touch(self)
+            if begins:
+                self._recorder.touch(self)
         return self._unsettled <= self._max_bytes
 
     @property
@@ -283,13 +286,14 @@ class Writer:
     def take(self) -> _Pending:
         """What has been handed in since the last time, as one append."""
         item = Append(stream=self.stream, records=self._records, fence=self._fence)
-        pending = _Pending(item, self._events, self._bytes, self)
-        self._events, self._records, self._bytes = [], [], 0
+        # One batch is under way at a time: what is not settled now is what it takes.
+        pending = _Pending(item, self._events, self._unsettled, self)
+        self._events, self._records = [], []
         return pending
 
     def settle(self, size: int, answer: Appended | TokentapeError) -> None:
         """The store has answered one append, of so many bytes."""
-        if isinstance(answer, TokentapeError):
+        if not isinstance(answer, Appended):
             self.error = self.error or answer
         self._unsettled -= size
         if self._waited_for:

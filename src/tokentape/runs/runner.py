@@ -348,7 +348,8 @@ class _Recording:
         now = self._now()
         self.characters += len(text) or 1
         self._meter.add(len(parts), now)
-        return self._hand_in([Event(type=said, run=self._run, data=text, at=floor(now * 1000))])
+        has_room = self._writer.put([Event(type=said, run=self._run, data=text, at=floor(now * 1000))])
+        return self._goes_on(has_room) if not has_room or self.characters > MAX_OUTPUT else True
 
     def record(self, parts: Sequence[Pair], *, beside: int = 0) -> bool:
         """Hands its events to the store; raises what the store refused, and `_TooLong`.
@@ -375,13 +376,12 @@ class _Recording:
             events.append(Event(type=kind, run=run, data=data, at=at))
         if tokens:
             self._meter.add(tokens, now)
-        return self._hand_in(events)
+        return self._goes_on(self._writer.put(events))
 
-    def _hand_in(self, events: Sequence[Event]) -> bool:
-        writer = self._writer
-        has_room = writer.put(events)
-        if writer.error is not None:
-            raise writer.error
+    def _goes_on(self, has_room: bool) -> bool:
+        """Raises what ends the answer here, if that is the reason."""
+        if self._writer.error is not None:
+            raise self._writer.error
         if self.characters > MAX_OUTPUT:
             raise _TooLong
         return has_room
