@@ -118,8 +118,8 @@ class ChatDecoder:
                 if delta is not None:
                     thought = delta.reasoning_content or delta.reasoning
                     text = delta.content or delta.refusal
-                    if text and strict and not thought and not speech.torn and len(text) <= speech.left:
-                        speech.left -= len(text)
+                    if text and strict and not thought and not speech.torn and (left := speech.left - len(text)) >= 0:
+                        speech.left = left
                         parts.append(("token", text))
                     elif not speech.say_both(thought, text, parts):
                         self._fail(self._failures.error("sent an answer over every limit", PROVIDER_PROTOCOL))
