@@ -38,6 +38,17 @@ def test_whatever_is_added_percentiles_are_in_order_and_in_bounds(seen):
     assert histogram.total >= 0
 
 
+@given(st.lists(st.one_of(st.floats(min_value=-1, max_value=2000), st.sampled_from(BOUNDS)), min_size=1))
+def test_a_bucket_has_what_is_over_the_bound_before_and_not_over_its_own(seen):
+    histogram = Histogram()
+    for seconds in seen:
+        histogram.add(seconds)
+    counts = [0] * (len(BOUNDS) + 1)
+    for seconds in seen:
+        counts[sum(bound < seconds for bound in BOUNDS)] += 1
+    assert histogram.counts == counts
+
+
 def test_a_window_forgets_what_is_older_than_its_looks():
     histogram = Histogram()
     histogram.add(5)

@@ -316,6 +316,30 @@ async def test_a_store_that_takes_no_batches_without_a_task(clock):
     assert pen.batches < 20
 
 
+@pytest.mark.parametrize("full", [1, 64])
+async def test_a_writer_keeps_count_of_what_is_not_settled_however_it_comes(disk, monkeypatch, full):
+    monkeypatch.setattr(recorder, "FULL_BATCH", full)
+    pen = Pen(disk)
+    writers = [pen.recorder.writer(name, max_bytes=1000) for name in "ab"]
+    expected = []
+    for number in range(60):
+        for writer in writers:
+            texts = [f"{number}.{part}" for part in range(number * 7 % 4)]
+            expected += [(writer.stream, text) for text in texts]
+            assert writer.put([token(text) for text in texts]) is not writer.full
+        await turns(number % 3)
+        if number % 10 == 9:
+            for writer in writers:
+                await asyncio.wait_for(writer.flush(), 5)
+    for stream in "ab":
+        assert [text for name, text in pen.accepted if name == stream] == [t for name, t in expected if name == stream]
+    for writer in writers:
+        assert writer.put([token("x" * 990)]) is not writer.full
+        await asyncio.wait_for(writer.flush(), 5)
+        assert writer.put([token("y")])
+        await asyncio.wait_for(writer.flush(), 5)
+
+
 # The end
 
 

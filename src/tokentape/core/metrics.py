@@ -47,8 +47,9 @@ class Histogram:
 
     def add(self, seconds: float) -> None:
         """One observation; a clock that was set back counts as no time."""
-        self._new.append(seconds)
-        if len(self._new) >= AT_ONCE:
+        new = self._new
+        new.append(seconds)
+        if len(new) >= AT_ONCE:
             self._sort()
 
     @property
@@ -74,12 +75,14 @@ class Histogram:
             return
         new.sort()
         self._total += sum(new[bisect_right(new, 0.0) :])
+        # Only those buckets are gone through that have any.
+        first, last = bisect_left(BOUNDS, new[0]), bisect_left(BOUNDS, new[-1])
         below = 0
-        for place, bound in enumerate(BOUNDS):
-            reached = bisect_right(new, bound, below)
+        for place in range(first, last):
+            reached = bisect_right(new, BOUNDS[place], below)
             self._counts[place] += reached - below
             below = reached
-        self._counts[-1] += len(new) - below
+        self._counts[last] += len(new) - below
 
 
 class Window:

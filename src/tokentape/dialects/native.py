@@ -44,10 +44,14 @@ class NativeSse:
         # Records are JSON, which has no raw line end: each is one data line. One format for all of them, since each
         # costs as much to begin as to fill in.
         name = epoch.encode()
-        values: list[bytes | int] = []
-        for entry in entries:
-            values += name, entry.offset, entry.record
-        blocks = _BLOCK * len(entries) % tuple(values)
+        if len(entries) == 1:  # as nearly always while an answer is made
+            (entry,) = entries
+            blocks = _BLOCK % (name, entry.offset, entry.record)
+        else:
+            values: list[bytes | int] = []
+            for entry in entries:
+                values += name, entry.offset, entry.record
+            blocks = _BLOCK * len(entries) % tuple(values)
         return Told(blocks if last is None else blocks + DONE)
 
     def ephemeral(self, label: str, event: Event) -> bytes:

@@ -146,7 +146,13 @@ def _deliver(tails: Iterable[Tail], sender: Sender) -> Iterator[None]:
     for tail in tails:
         metrics = tail.metrics
         # Encoded before the first pause: what is accepted meanwhile belongs to the next flush.
-        for delivery in _encoded(tail):
+        try:
+            deliveries = tail.flush()
+        except Exception:  # noqa: BLE001 - an event that cannot be encoded is not the other streams' trouble
+            # Its watchers are behind now; whoever meets that event again is let go there.
+            _log.exception("events of %s could not be encoded", tail.name)
+            continue
+        for delivery in deliveries:
             payload, after, everybody = delivery.payload, delivery.after, delivery.watchers
             plain = NOTHING if payload is None or payload.ended else payload
             last, size, told = plain.last, plain.size, plain.state
@@ -208,12 +214,3 @@ def _contained(watcher: Watcher) -> Iterator[None]:
         except Exception as error:  # noqa: BLE001 - as above
             context = {"message": "A watcher that failed could not be let go.", "exception": error}
             asyncio.get_running_loop().call_exception_handler(context)
-
-
-def _encoded(tail: Tail) -> Sequence[Delivery]:
-    try:
-        return tail.flush()
-    except Exception:  # noqa: BLE001 - an event that cannot be encoded is not the other streams' trouble
-        # Its watchers are behind now; whoever meets that event again is let go there.
-        _log.exception("events of %s could not be encoded", tail.name)
-        return ()

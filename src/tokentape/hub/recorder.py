@@ -13,8 +13,6 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Final
 
-import msgspec
-
 from tokentape.core.errors import StoreUnavailable, TokentapeError
 from tokentape.core.events import Event, encode_event
 from tokentape.core.merge import RAW, Entry
@@ -50,7 +48,7 @@ class Recorder:
         self._submit = store.submit if isinstance(store, Submitting) else _submitting(store)
         self._accepted = accepted
         self._committed = committed
-        self._waiting: list[_Pending] = []
+        self._waiting: list[_Caller] = []
         self._dirty: dict[Writer, None] = {}
         self._next: asyncio.Handle | None = None
         self._under_way = False
@@ -73,7 +71,7 @@ class Recorder:
 
     async def _append(self, item: Append, events: Sequence[Event]) -> Appended:
         answer: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Pending(item, events, sum(map(len, item.records)), _Caller(answer)))
+        self._waiting.append(_Caller(item, events, answer))
         self._wake()
         return await asyncio.shield(answer)
 
@@ -106,28 +104,32 @@ class Recorder:
         self._next = None
         self._under_way = True
         batch = self._take()
-        items = [pending.item for pending in batch]
+        items = [owner.take() for owner in batch]
         started = monotonic()
         try:
             answer = self._submit(items)
         except Exception as error:  # noqa: BLE001 - see `_answers`
-            self._finish(batch, started, [_refusal(error)] * len(batch))
+            self._finish(batch, items, started, [_refusal(error)] * len(batch))
             return
         if answer.done():
-            self._finish(batch, started, _answers(answer, len(batch)))
+            self._finish(batch, items, started, _answers(answer, len(batch)))
         else:
-            answer.add_done_callback(lambda answer: self._finish(batch, started, _answers(answer, len(batch))))
+            answer.add_done_callback(lambda answer: self._finish(batch, items, started, _answers(answer, len(batch))))
 
-    def _finish(self, batch: list[_Pending], started: float, answers: Answers) -> None:
-        for pending, answer in zip(batch, answers, strict=True):
+    def _finish(self, batch: list[Owner], items: list[Append], started: float, answers: Answers) -> None:
+        for owner, item, answer in zip(batch, items, answers, strict=True):
             try:
                 if isinstance(answer, Appended):
-                    entries, size = _placed(pending, answer)
-                    self._accepted(pending.item.stream, answer, entries, size)
+                    records, size = item.records, owner.size
+                    if len(records) == 1 and answer.first == answer.last:  # as nearly always
+                        entries = [Entry(answer.last, records[0], owner.events[0])]
+                    else:
+                        entries, size = _placed(owner, records, answer)
+                    self._accepted(item.stream, answer, entries, size)
             except Exception:  # noqa: BLE001 - the watchers of one stream are not the others' trouble
                 # It is recorded all the same, and what comes after it must be, too.
-                _log.exception("what was recorded on %s could not be shown", pending.item.stream)
-            pending.owner.settle(pending.size, answer)
+                _log.exception("what was recorded on %s could not be shown", item.stream)
+            owner.settle(answer)
         self._charge(started, monotonic())
         self._under_way = False
         if self._waiting or self._dirty:
@@ -144,12 +146,12 @@ class Recorder:
         self._owed_at = ended
         self._rest_until = ended + min(MAX_REST, (self._owed - COMMIT_BURST) / COMMIT_SHARE)
 
-    def _take(self) -> list[_Pending]:
-        batch = self._waiting[:MAX_BATCH]
+    def _take(self) -> list[Owner]:
+        batch: list[Owner] = list(self._waiting[:MAX_BATCH])
         del self._waiting[:MAX_BATCH]
         writers, room = list(self._dirty), MAX_BATCH - len(batch)
         self._dirty = dict.fromkeys(writers[room:])
-        batch += map(Writer.take, writers[:room])
+        batch += writers[:room]
         return batch
 
 
@@ -181,35 +183,31 @@ def _refusal(error: BaseException) -> TokentapeError:
     return StoreUnavailable("The store failed; see the server's log.")
 
 
-def _placed(pending: _Pending, answer: Appended) -> tuple[list[Entry], int]:
+def _placed(owner: Owner, records: Sequence[bytes], answer: Appended) -> tuple[list[Entry], int]:
     """The new records in their places, and their bytes."""
-    records = pending.item.records
-    entries = list(map(Entry, answer.offsets, records, pending.events))
+    entries = list(map(Entry, answer.offsets, records, owner.events))
     if answer.last - answer.first + 1 == len(records):
-        return entries, pending.size
+        return entries, owner.size
     # Some were on the stream already, by their keys.
     entries = [entry for entry in entries if entry.offset >= answer.first]
     return entries, sum([len(entry.record) for entry in entries])
 
 
-class _Pending(msgspec.Struct):
-    """One append on its way to the store: `size` is the bytes of its records, `owner` is told what came of it."""
-
-    item: Append
-    events: Sequence[Event]
-    size: int
-    owner: Writer | _Caller
-
-
 class _Caller:
-    """Somebody who waits for the answer to one append."""
+    """Somebody who waits for the answer to one append: a `Writer` that writes once."""
 
-    __slots__ = ("_answer",)
+    __slots__ = ("_answer", "_item", "events", "size")
 
-    def __init__(self, answer: asyncio.Future[Appended]) -> None:
+    def __init__(self, item: Append, events: Sequence[Event], answer: asyncio.Future[Appended]) -> None:
+        self._item = item
         self._answer = answer
+        self.events = events
+        self.size = sum(map(len, item.records))
 
-    def settle(self, size: int, answer: Appended | TokentapeError) -> None:  # noqa: ARG002 - see `Writer.settle`
+    def take(self) -> Append:
+        return self._item
+
+    def settle(self, answer: Appended | TokentapeError) -> None:
         if self._answer.done():
             return
         if isinstance(answer, Appended):
@@ -228,31 +226,38 @@ class Writer:
         self._recorder = recorder
         self._fence = fence
         self._max_bytes = max_bytes
+        self.events: Sequence[Event] = ()
+        """What is on its way to the store."""
+        self.size = 0
+        """The bytes of its records."""
         self._events: list[Event] = []
         self._records: list[bytes] = []
-        self._bytes = 0
         self._unsettled = 0
         self._changed: asyncio.Event = asyncio.Event()
         self._waited_for = 0
 
     def put(self, events: Sequence[Event]) -> bool:
-        """Hands in events, to be recorded with this turn's batch; False when there is no `room` for more."""
+        """Hands in events, to be recorded with this turn's batch; False when there is no `room` for more, or never."""
         if self.error is not None:
-            return True
-        if len(events) == 1:
-            records = [encode_event(events[0])]
-            size = len(records[0])
+            return False
+        if len(events) == 1:  # as nearly always
+            event = events[0]
+            record = encode_event(event)
+            self._unsettled += len(record)
+            if self._records:
+                self._events.append(event)
+                self._records.append(record)
+            else:
+                self._events, self._records = [event], [record]
+                self._recorder.touch(self)
         else:
             records = list(map(encode_event, events))
-            size = sum(map(len, records))
-        self._bytes += size
-        self._unsettled += size
-        if self._records:
+            self._unsettled += sum(map(len, records))
+            begins = bool(records) and not self._records
             self._events += events
             self._records += records
-        elif records:
-            self._events, self._records = list(events), records
-            self._recorder.touch(self)
+            if begins:
+                self._recorder.touch(self)
         return self._unsettled <= self._max_bytes
 
     @property
@@ -280,17 +285,23 @@ class Writer:
         finally:
             self._waited_for -= 1
 
-    def take(self) -> _Pending:
-        """What has been handed in since the last time, as one append."""
+    def take(self) -> Append:
+        """What has been handed in since the last time, as one append; then its answer comes by `settle`."""
         item = Append(stream=self.stream, records=self._records, fence=self._fence)
-        pending = _Pending(item, self._events, self._bytes, self)
-        self._events, self._records, self._bytes = [], [], 0
-        return pending
+        # One batch is under way at a time: what is not settled now is what this one takes.
+        self.events, self.size = self._events, self._unsettled
+        self._events, self._records = [], []
+        return item
 
-    def settle(self, size: int, answer: Appended | TokentapeError) -> None:
-        """The store has answered one append, of so many bytes."""
-        if isinstance(answer, TokentapeError):
+    def settle(self, answer: Appended | TokentapeError) -> None:
+        """The store has answered what was taken."""
+        if not isinstance(answer, Appended):
             self.error = self.error or answer
-        self._unsettled -= size
+        self.events = ()
+        self._unsettled -= self.size
         if self._waited_for:
             self._changed.set()
+
+
+Owner = Writer | _Caller
+"""Whose append it is."""

@@ -173,14 +173,15 @@ class Tail:
         self.head += len(entries)
         if appended.closed:
             self.closed = True
-        fresh = self._fresh
-        if fresh is not None and self.live:
-            fresh.extend(entries)
-            self._fresh_bytes += size
-            if self._fresh_bytes > MAX_PAYLOAD and len(fresh) > 1:
-                # Too much for one write: everybody catches up from the ring, in pieces that they share.
-                self._fresh = None
-        self.on_dirty(self)
+        if self.live:
+            fresh = self._fresh
+            if fresh is not None:
+                fresh.extend(entries)
+                self._fresh_bytes += size
+                if self._fresh_bytes > MAX_PAYLOAD and len(fresh) > 1:
+                    # Too much for one write: everybody catches up from the ring, in pieces that they share.
+                    self._fresh = None
+            self.on_dirty(self)
 
     def _jump(self, epoch: str, head: int) -> None:
         if epoch != self.epoch:

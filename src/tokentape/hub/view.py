@@ -75,7 +75,10 @@ class View:
         """
         ended, run = closed, self.run
         if run is not None:
-            entries = [entry for entry in entries if entry.event.run == run]
+            for entry in entries:
+                if entry.event.run != run:  # a channel has several; else this is its own stream
+                    entries = [entry for entry in entries if entry.event.run == run]
+                    break
             ended = ended or (bool(entries) and entries[-1].event.type == "done")
         count = len(entries)
         if merged and self.merge:

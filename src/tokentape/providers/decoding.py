@@ -106,26 +106,36 @@ def _is_whole(text: str) -> bool:
 
 
 class Speech:
-    """What an answer says, in whole characters and within the cap. Every token passes here, so it is one call each."""
+    """What an answer says, in whole characters and within the cap.
 
-    __slots__ = ("_halves", "_left", "_torn")
+    Every token counts here, so a decoder may do for itself what nearly each of them needs: take its length from `left`,
+    if nothing is `torn` and the text was read as the standard has it, which no half of a character is.
+    """
+
+    __slots__ = ("_halves", "left", "torn")
 
     def __init__(self, limit: int = MAX_OUTPUT) -> None:
-        self._left = limit
-        self._torn = False
+        self.left = limit
+        """How much more it may say."""
+        self.torn = False
+        """Whether half a character is held back."""
         self._halves = {"token": Halves(), "reasoning": Halves()}
 
     def say(self, kind: str, text: str, parts: list[Pair]) -> bool:
         """Adds a piece of text to the parts; False past the cap."""
-        if self._torn or not text.isascii():
+        if self.torn or not text.isascii():
             text = self._halves[kind].whole(text)
-            self._torn = any(halves.torn for halves in self._halves.values())
-        self._left -= len(text)
-        if self._left < 0:
+            self.torn = any(halves.torn for halves in self._halves.values())
+        self.left -= len(text)
+        if self.left < 0:
             return False
         if text:
             parts.append((kind, text))
         return True
+
+    def say_both(self, thought: str | None, text: str | None, parts: list[Pair]) -> bool:
+        """Adds what one piece of an answer may have of both kinds; False past the cap."""
+        return (not thought or self.say("reasoning", thought, parts)) and (not text or self.say("token", text, parts))
 
 
 class _Call:

@@ -35,14 +35,23 @@ class Documents:
 
     def receive_data(self, data: bytes) -> Sequence[Document]:
         """Takes the next bytes; returns the documents that they complete. Raises `ProtocolError` past a cap."""
+        # Bytes are asked with what is cheap in C: `startswith`, `find` and their like parse their arguments from a
+        # tuple, which is dearer than a copy; and `count` looks at each byte, where `in` has whole vectors of them.
         if self._between and len(data) <= self._small and _CR not in data:
-            documents = _whole(data)
-            if documents is not None:
-                return documents
+            inner = data.removeprefix(b"data: ").removesuffix(b"\n\n")
+            if len(inner) == len(data) - 8:
+                documents = inner.split(b"\n\ndata: ")
+                for document in documents:
+                    if _LF in document:
+                        break
+                else:
+                    return documents
+            elif (named := _whole_named(data)) is not None:
+                return named
         self._between = False
-        documents = [event.data for event in self._decoder.receive_data(data)]
+        read = [event.data for event in self._decoder.receive_data(data)]
         self._between = data.endswith(b"\n\n") and self._alive()
-        return documents
+        return read
 
     def receive_eof(self) -> None:
         """Ends the stream; what was begun is discarded."""
@@ -57,23 +66,8 @@ class Documents:
         return True
 
 
-# Bytes are asked with what is cheap in C: `startswith`, `find` and their like parse their arguments from a tuple, which
-# is dearer than a copy; and `count` looks at each byte, where `in` has whole vectors of them.
-
-
-def _whole(data: bytes) -> Sequence[Document] | None:
-    """The documents of whole events, each `data: …`, or each that after `event: …`; None when any is more than that."""
-    inner = data.removeprefix(b"data: ").removesuffix(b"\n\n")
-    if len(inner) != len(data) - 8:
-        return _whole_named(data)
-    documents = inner.split(b"\n\ndata: ")
-    for document in documents:
-        if _LF in document:
-            return None
-    return documents
-
-
 def _whole_named(data: bytes) -> Sequence[Document] | None:
+    """The documents of whole events, each `data: …` after `event: …`; None when any is more than that."""
     inner = data.removeprefix(b"event: ").removesuffix(b"\n\n")
     if len(inner) != len(data) - 9:
         return None

@@ -92,14 +92,16 @@ class ChatDecoder:
     def receive(self, documents: Sequence[Document]) -> list[Pair]:
         """Takes the data of the next events; returns what they bring."""
         parts: list[Pair] = []
-        say = self._speech.say
+        speech = self._speech
         for document in documents:
             if self.ended:
                 break
             # Done for each token, and so not in small steps.
+            strict = True
             try:
                 chunk = _decode(document)
             except UNREADABLE:
+                strict = False
                 other = self._decode_other(document, parts)
                 if other is None:
                     break
@@ -116,7 +118,10 @@ class ChatDecoder:
                 if delta is not None:
                     thought = delta.reasoning_content or delta.reasoning
                     text = delta.content or delta.refusal
-                    if (thought and not say("reasoning", thought, parts)) or (text and not say("token", text, parts)):
+                    if text and strict and not thought and not speech.torn and (left := speech.left - len(text)) >= 0:
+                        speech.left = left
+                        parts.append(("token", text))
+                    elif not speech.say_both(thought, text, parts):
                         self._fail(self._failures.error("sent an answer over every limit", PROVIDER_PROTOCOL))
                     if delta.tool_calls:
                         self._call(delta.tool_calls, chunk.id, parts)

@@ -348,7 +348,10 @@ class _Recording:
         now = self._now()
         self.characters += len(text) or 1
         self._meter.add(len(parts), now)
-        return self._hand_in([Event(type=said, run=self._run, data=text, at=floor(now * 1000))])
+        has_room = self._writer.put([Event(type=said, run=self._run, data=text, at=floor(now * 1000))])
+        if not has_room or self.characters > MAX_OUTPUT:
+            self._check()
+        return has_room
 
     def record(self, parts: Sequence[Pair], *, beside: int = 0) -> bool:
         """Hands its events to the store; raises what the store refused, and `_TooLong`.
@@ -375,16 +378,16 @@ class _Recording:
             events.append(Event(type=kind, run=run, data=data, at=at))
         if tokens:
             self._meter.add(tokens, now)
-        return self._hand_in(events)
+        has_room = self._writer.put(events)
+        self._check()
+        return has_room
 
-    def _hand_in(self, events: Sequence[Event]) -> bool:
-        writer = self._writer
-        has_room = writer.put(events)
-        if writer.error is not None:
-            raise writer.error
+    def _check(self) -> None:
+        """Raises what ends the answer here, if anything does."""
+        if self._writer.error is not None:
+            raise self._writer.error
         if self.characters > MAX_OUTPUT:
             raise _TooLong
-        return has_room
 
     async def room(self) -> None:
         """Waits until the store has caught up enough; raises what it refused."""
