@@ -10,7 +10,7 @@ import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Container, Mapping, Sequence
 from itertools import islice
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 import msgspec
 
@@ -41,6 +41,10 @@ class Change(msgspec.Struct, array_like=True, frozen=True, gc=False):
     producer: Producer | None = None
     sequence: str | None = None
     closes: bool = False
+
+
+Addition: TypeAlias = tuple[int, int, tuple[bytes, ...]]
+"""A change that only adds records, as nearly all do: the first three of its fields, which it is written down as."""
 
 
 class Tail:
@@ -166,11 +170,13 @@ class Head(ABC):
             else:
                 self.producers[producer.id] = before.state
 
-    def close(self, wall_ms: int, steady: float) -> None:
-        """A staged change that closes is kept."""
-        self.tail.closed = True
-        self.closed_at = wall_ms
-        self.lifetime.close(steady)
+    def commit(self, change: Change, wall_ms: int, steady: float) -> None:
+        """A staged change is kept: what it does besides adding records."""
+        self.lifetime.renew(steady)
+        if change.closes:
+            self.tail.closed = True
+            self.closed_at = wall_ms
+            self.lifetime.close(steady)
 
     def info(self) -> StreamInfo:
         """The stream as it is now."""
@@ -199,84 +205,80 @@ AnyHead = TypeVar("AnyHead", bound=Head)
 class Transaction(Generic[AnyHead]):
     """Appends that are decided one on top of the other, and then kept or taken back together.
 
-    `heads` and `changes` are what they change, in order. All that is done for every append is done in two loops, since
-    it happens for every token: a call and an object more for each would be felt.
+    What is done for every append is done in two loops, since it happens for every token: a call and an object more for
+    each would be felt. `changes` is what is to be written down.
     """
 
     def __init__(self, find: Callable[[str], AnyHead | None], fences: Container[Fence]) -> None:
         self._find = find
         self._fences = fences
-        self._sizes: list[int] = []
+        self._grown: list[tuple[AnyHead, tuple[bytes, ...], int]] = []
         self._befores: list[Before] = []
-        self.heads: list[AnyHead] = []
-        self.changes: list[Change] = []
+        self.changes: list[Change | Addition] = []
 
     def append(self, batch: Sequence[Append], known: Mapping[str, AnyHead]) -> list[Appended | TokentapeError]:
         """Decides and stages a batch. Streams that are among the `known` ones need not be found first."""
         answers: list[Appended | TokentapeError] = []
-        heads, changes, sizes, fences = self.heads, self.changes, self._sizes, self._fences
+        grown, changes, fences = self._grown, self.changes, self._fences
         for append in batch:
             head = known.get(append.stream)
-            if head is None or head.lifetime.mortal:
-                head = self._find(append.stream)
-                if head is None:
-                    answers.append(not_found(append.stream))
-                    continue
+            if (
+                head is None
+                or head.closed
+                or head.lifetime.mortal
+                or append.producer is not None
+                or append.keys is not None
+                or append.sequence is not None
+                or append.epoch is not None
+                or append.close
+                or not (append.fence is None or append.fence in fences)
+                or not append.records
+            ):
+                answers.append(self._append(append))
+                continue
+            # It does nothing but add records, and nothing speaks against it: what `decide` would find, too.
             records = tuple(append.records)
             size = 0
             for record in records:
-                if type(record) is not bytes:  # anything else would be written down and could not be read again
-                    raise TypeError(f"records are bytes, not {type(record).__name__}")
+                if type(record) is not bytes:
+                    raise _not_bytes(record)
                 size += len(record)
-            if (
-                append.producer is None
-                and append.keys is None
-                and append.sequence is None
-                and append.epoch is None
-                and not (append.close or head.closed)
-                and (append.fence is None or append.fence in fences)
-                and records
-            ):
-                # Nothing speaks against it, and it does nothing but add records: what `decide` would find, too.
-                first = head.last + 1
-                head.last = last = head.last + len(records)
-                answers.append(Appended(head.epoch, first, last, False, range(first, last + 1)))
-                changes.append(Change(head.id, first, records))
-            else:
-                decision = decide(head, append, records, fences)
-                if isinstance(decision, TokentapeError):
-                    answers.append(decision)
-                    continue
-                appended, change = decision
-                answers.append(appended)
-                if change is None:
-                    continue
-                self._befores.append(head.stage(change))
-                changes.append(change)
-                size = sum(map(len, change.records))
-            heads.append(head)
-            sizes.append(size)
+            first = head.last + 1
+            head.last = last = head.last + len(records)
+            answers.append(Appended(head.epoch, first, last, False, range(first, last + 1)))
+            changes.append((head.id, first, records))
+            grown.append((head, records, size))
         return answers
 
-    def stage(self, head: AnyHead, change: Change) -> None:
-        """Stages a change that was decided long ago."""
-        self._befores.append(head.stage(change))
-        self.heads.append(head)
-        self.changes.append(change)
-        self._sizes.append(sum(map(len, change.records)))
+    def _append(self, append: Append) -> Appended | TokentapeError:
+        head = self._find(append.stream)
+        if head is None:
+            return not_found(append.stream)
+        decision = decide(head, append, self._fences)
+        if isinstance(decision, TokentapeError):
+            return decision
+        appended, change = decision
+        if change is not None:
+            self.stage(head, change)
+        return appended
 
-    def commit(self, wall_ms: int, steady: float) -> Sequence[AnyHead]:
+    def stage(self, head: AnyHead, change: Change) -> None:
+        """Stages a change that is decided."""
+        self._befores.append(head.stage(change))
+        self.changes.append(change)
+        self._grown.append((head, change.records, sum(map(len, change.records))))
+
+    def commit(self, wall_ms: int, steady: float) -> list[AnyHead]:
         """What was staged is kept; returns the heads that have changed, one for each change."""
-        heads = self.heads
-        for head, change, size in zip(heads, self.changes, self._sizes, strict=True):
-            if size or change.records:
-                head.tail.records.extend(change.records)
+        heads: list[AnyHead] = []
+        for head, records, size in self._grown:
+            if records:
+                head.tail.records.extend(records)
                 head.bytes += size
                 head.appended_at = wall_ms
-            if head.lifetime.slides:
-                head.lifetime.renew(steady)
-            if change.closes:
-                head.close(wall_ms, steady)
+            heads.append(head)
+        for before in self._befores:
+            before.head.commit(before.change, wall_ms, steady)
         self._clear()
         return heads
 
@@ -284,17 +286,15 @@ class Transaction(Generic[AnyHead]):
         """What was staged is not kept."""
         for before in reversed(self._befores):
             before.head.unstage(before)
-        for head in self.heads:
+        for head, _, _ in self._grown:
             _, head.last = head.tail.seen()
         self._clear()
 
     def _clear(self) -> None:
-        self.heads, self.changes, self._sizes, self._befores = [], [], [], []
+        self._grown, self._befores, self.changes = [], [], []
 
 
-def decide(
-    head: Head, append: Append, records: tuple[bytes, ...], fences: Container[Fence]
-) -> tuple[Appended, Change | None] | TokentapeError:
+def decide(head: Head, append: Append, fences: Container[Fence]) -> tuple[Appended, Change | None] | TokentapeError:
     """What an append to an existing stream does: its result and the change to keep, or why it is refused."""
     if append.epoch is not None and append.epoch != head.epoch:
         return CursorGone(
@@ -302,8 +302,11 @@ def decide(
         )
     if append.fence is not None and append.fence not in fences:
         return Fenced(f"Lease {append.fence.lease!r} was lost: another writer may own {head.name!r} now. Stop writing.")
-    producer, sequence, keys = append.producer, append.sequence, None
+    producer, sequence, records, keys = append.producer, append.sequence, tuple(append.records), None
     offsets: Sequence[int]
+    for record in records:
+        if type(record) is not bytes:
+            raise _not_bytes(record)
     if producer is not None:
         try:
             known = head.find_producer(producer.id)
@@ -332,6 +335,11 @@ def decide(
     # The class's own constructor would take twice as long, and this happens for every token.
     appended = Appended(head.epoch, first, last, closes or head.closed, offsets)
     return appended, Change(head.id, first, records, keys, producer, sequence, closes)
+
+
+def _not_bytes(record: object) -> TypeError:
+    """For what would be written down and could not be read again."""
+    return TypeError(f"records are bytes, not {type(record).__name__}")
 
 
 def _place(
