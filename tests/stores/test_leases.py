@@ -32,7 +32,7 @@ def test_p7_a_renewal_that_is_overtaken_does_not_make_two_holders() -> None:
     interrupt.append(overtake)
     table.renew("run", mine.token, seconds=10)
     other.join()
-    assert table.holds(Fence("run", mine.token)) == (yours[0] is None)
+    assert (Fence("run", mine.token) in table.fences) == (yours[0] is None)
 
 
 def test_taking_back_restores_the_lease_and_never_its_token() -> None:
@@ -43,7 +43,21 @@ def test_taking_back_restores_the_lease_and_never_its_token() -> None:
     second = table.acquire("run", "me", seconds=10, value=b"")
     assert second is not None
     table.put_back("run", before)
-    assert table.holds(Fence("run", first.token))
+    assert Fence("run", first.token) in table.fences
     third = table.acquire("run", "me", seconds=10, value=b"")
     assert third is not None
     assert third.token > second.token
+
+
+def test_p7_only_the_last_token_of_a_lease_is_a_fence() -> None:
+    table = LeaseTable(lambda: 0.0)
+    first = table.acquire("run", "me", seconds=10, value=b"")
+    assert first is not None
+    held = table.get("run")
+    second = table.acquire("run", "me", seconds=10, value=b"")
+    assert second is not None
+    assert table.fences == {Fence("run", second.token)}
+    table.put_back("run", held)  # the second could not be written down
+    assert table.fences == {Fence("run", first.token)}
+    assert table.release("run", first.token)
+    assert table.fences == set()

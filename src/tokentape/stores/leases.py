@@ -32,10 +32,13 @@ class LeaseTable:
         self._leases: dict[str, Lease] = {}
         self._lock = threading.Lock()
         self.last_token = last_token
+        self.fences: set[Fence] = set()
+        """The last token of each lease: an append with one of these is accepted. A look at it is all that it costs."""
 
     def restore(self, leases: Iterable[Lease]) -> None:
         """Puts in leases that were written down before."""
-        self._leases.update((lease.name, lease) for lease in leases)
+        for lease in leases:
+            self.put_back(lease.name, lease)
 
     def get(self, name: str) -> Lease | None:
         return self._leases.get(name)
@@ -43,10 +46,7 @@ class LeaseTable:
     def put_back(self, name: str, lease: Lease | None) -> None:
         """Undoes an acquisition or a release that could not be written down; its token stays used."""
         with self._lock:
-            if lease is None:
-                self._leases.pop(name, None)
-            else:
-                self._leases[name] = lease
+            self._put(name, lease)
 
     def acquire(self, name: str, holder: str, *, seconds: float, value: bytes) -> LeaseInfo | None:
         """Takes a lease; its present holder may take it anew, which fences off the old token."""
@@ -56,7 +56,7 @@ class LeaseTable:
                 return None
             self.last_token += 1
             lease = Lease(name, self.last_token, holder, value, self._monotonic() + seconds)
-            self._leases[name] = lease
+            self._put(name, lease)
             return self._info(lease)
 
     def renew(self, name: str, token: int, *, seconds: float) -> bool:
@@ -77,17 +77,20 @@ class LeaseTable:
         with self._lock:
             if self._held(name, token) is None:
                 return False
-            del self._leases[name]
+            self._put(name, None)
             return True
-
-    def holds(self, fence: Fence) -> bool:
-        """Whether this token of the lease is the last one."""
-        lease = self._leases.get(fence.lease)
-        return lease is not None and lease.token == fence.token
 
     def infos(self, prefix: str, *, dead: bool = False) -> list[LeaseInfo]:
         infos = [self._info(lease) for name, lease in sorted(self._leases.items()) if name.startswith(prefix)]
         return [info for info in infos if not info.live] if dead else infos
+
+    def _put(self, name: str, lease: Lease | None) -> None:
+        before = self._leases.pop(name, None)
+        if before is not None:
+            self.fences.discard(Fence(name, before.token))
+        if lease is not None:
+            self._leases[name] = lease
+            self.fences.add(Fence(name, lease.token))
 
     def _held(self, name: str, token: int) -> Lease | None:
         lease = self._leases.get(name)

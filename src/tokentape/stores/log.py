@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from itertools import islice
-from typing import NamedTuple
+from typing import Generic, TypeAlias, TypeVar
 
 import msgspec
 
@@ -43,6 +43,10 @@ class Change(msgspec.Struct, array_like=True, frozen=True, gc=False):
     closes: bool = False
 
 
+Addition: TypeAlias = tuple[int, int, tuple[bytes, ...]]
+"""A change that only adds records, as nearly all do: the first three of its fields, which it is written down as."""
+
+
 class Tail:
     """The committed records that are in memory, from `first` on.
 
@@ -63,20 +67,22 @@ class Tail:
         return closed, self.first + len(self.records) - 1
 
 
-class Before(NamedTuple):
+class Before(msgspec.Struct, frozen=True):
     """What a staged change overwrote, besides `last`."""
 
+    head: Head
+    change: Change
     closed: bool
     sequence: str | None
-    producer: str | None
     state: ProducerState | None
+    """Of the change's producer."""
 
 
 class Head(ABC):
     """The state of one stream that decides its appends.
 
     An append is staged first (so that the next one of the same batch is decided on top of it) and
-    committed once it is kept; `unstage` takes it back. `last`, `closed`, `sequence` and the producers are
+    committed once it is kept, or taken back; see `Transaction`. `last`, `closed`, `sequence` and the producers are
     as staged, all else is as committed.
     """
 
@@ -131,51 +137,42 @@ class Head(ABC):
         """What is known of a producer."""
         return self.producers.get(producer)
 
-    def stage(self, change: Change) -> Before | None:
+    def stage(self, change: Change) -> Before:
         """Counts a change in; returns what it takes to undo it."""
+        producer = change.producer
+        state = None if producer is None else self.find_producer(producer.id)
+        before = Before(self, change, self.closed, self.sequence, state)
         self.last += len(change.records)
         if change.keys is not None:
             for offset, key in enumerate(change.keys, change.first):
                 if key is not None:
                     self.add_key(key, offset)
-        if change.producer is None and change.sequence is None and not change.closes:
-            return None
-        name = None if change.producer is None else change.producer.id
-        before = Before(self.closed, self.sequence, name, None if name is None else self.find_producer(name))
-        if change.producer is not None:
+        if producer is not None:
             # In the order in which they wrote last.
-            self.producers.pop(change.producer.id, None)
-            self.producers[change.producer.id] = ProducerState(change.producer.epoch, change.producer.seq)
+            self.producers.pop(producer.id, None)
+            self.producers[producer.id] = ProducerState(producer.epoch, producer.seq)
         if change.sequence is not None:
             self.sequence = change.sequence
         if change.closes:
             self.closed = True
         return before
 
-    def unstage(self, change: Change, before: Before | None) -> None:
-        """Takes the latest staged change back."""
-        self.last = change.first - 1
-        for key in change.keys or ():
+    def unstage(self, before: Before) -> None:
+        """Takes the latest staged change back, all but its records."""
+        for key in before.change.keys or ():
             if key is not None:
                 self.drop_key(key)
-        if before is None:
-            return
         self.closed, self.sequence = before.closed, before.sequence
-        if before.producer is not None:
+        producer = before.change.producer
+        if producer is not None:
             if before.state is None:
-                self.producers.pop(before.producer, None)
+                self.producers.pop(producer.id, None)
             else:
-                self.producers[before.producer] = before.state
+                self.producers[producer.id] = before.state
 
     def commit(self, change: Change, wall_ms: int, steady: float) -> None:
-        """A staged change is kept."""
-        records = change.records
-        if records:
-            self.bytes += sum(map(len, records))
-            self.appended_at = wall_ms
-            self.tail.records.extend(records)
-        if self.lifetime.slides:
-            self.lifetime.renew(steady)
+        """A staged change is kept: what it does besides adding records."""
+        self.lifetime.renew(steady)
         if change.closes:
             self.tail.closed = True
             self.closed_at = wall_ms
@@ -202,21 +199,114 @@ class Head(ABC):
         return self.lifetime.mortal and self.lifetime.over(clock)
 
 
-def decide(
-    head: Head, append: Append, holds: Callable[[Fence], bool]
-) -> tuple[Appended, Change | None] | TokentapeError:
+AnyHead = TypeVar("AnyHead", bound=Head)
+
+
+class Transaction(Generic[AnyHead]):
+    """Appends that are decided one on top of the other, and then kept or taken back together.
+
+    What is done for every append is done in two loops, since it happens for every token: a call and an object more for
+    each would be felt. `changes` is what is to be written down.
+    """
+
+    def __init__(self, find: Callable[[str], AnyHead | None], fences: Container[Fence]) -> None:
+        self._find = find
+        self._fences = fences
+        self._grown: list[tuple[AnyHead, tuple[bytes, ...], int]] = []
+        self._befores: list[Before] = []
+        self.changes: list[Change | Addition] = []
+
+    def append(self, batch: Sequence[Append], known: Mapping[str, AnyHead]) -> list[Appended | TokentapeError]:
+        """Decides and stages a batch. Streams that are among the `known` ones need not be found first."""
+        answers: list[Appended | TokentapeError] = []
+        grown, changes, fences = self._grown, self.changes, self._fences
+        for append in batch:
+            head = known.get(append.stream)
+            if (
+                head is None
+                or head.closed
+                or head.lifetime.mortal
+                or append.producer is not None
+                or append.keys is not None
+                or append.sequence is not None
+                or append.epoch is not None
+                or append.close
+                or not (append.fence is None or append.fence in fences)
+                or not append.records
+            ):
+                answers.append(self._append(append))
+                continue
+            # It does nothing but add records, and nothing speaks against it: what `decide` would find, too.
+            records = tuple(append.records)
+            size = 0
+            for record in records:
+                if type(record) is not bytes:
+                    raise _not_bytes(record)
+                size += len(record)
+            first = head.last + 1
+            head.last = last = head.last + len(records)
+            answers.append(Appended(head.epoch, first, last, False, range(first, last + 1)))
+            changes.append((head.id, first, records))
+            grown.append((head, records, size))
+        return answers
+
+    def _append(self, append: Append) -> Appended | TokentapeError:
+        head = self._find(append.stream)
+        if head is None:
+            return not_found(append.stream)
+        decision = decide(head, append, self._fences)
+        if isinstance(decision, TokentapeError):
+            return decision
+        appended, change = decision
+        if change is not None:
+            self.stage(head, change)
+        return appended
+
+    def stage(self, head: AnyHead, change: Change) -> None:
+        """Stages a change that is decided."""
+        self._befores.append(head.stage(change))
+        self.changes.append(change)
+        self._grown.append((head, change.records, sum(map(len, change.records))))
+
+    def commit(self, wall_ms: int, steady: float) -> list[AnyHead]:
+        """What was staged is kept; returns the heads that have changed, one for each change."""
+        heads: list[AnyHead] = []
+        for head, records, size in self._grown:
+            if records:
+                head.tail.records.extend(records)
+                head.bytes += size
+                head.appended_at = wall_ms
+            heads.append(head)
+        for before in self._befores:
+            before.head.commit(before.change, wall_ms, steady)
+        self._clear()
+        return heads
+
+    def take_back(self) -> None:
+        """What was staged is not kept."""
+        for before in reversed(self._befores):
+            before.head.unstage(before)
+        for head, _, _ in self._grown:
+            _, head.last = head.tail.seen()
+        self._clear()
+
+    def _clear(self) -> None:
+        self._grown, self._befores, self.changes = [], [], []
+
+
+def decide(head: Head, append: Append, fences: Container[Fence]) -> tuple[Appended, Change | None] | TokentapeError:
     """What an append to an existing stream does: its result and the change to keep, or why it is refused."""
     if append.epoch is not None and append.epoch != head.epoch:
         return CursorGone(
             f"Stream {head.name!r} was made anew: its epoch is {head.epoch!r}, not {append.epoch!r}.", reason="epoch"
         )
-    if append.fence is not None and not holds(append.fence):
+    if append.fence is not None and append.fence not in fences:
         return Fenced(f"Lease {append.fence.lease!r} was lost: another writer may own {head.name!r} now. Stop writing.")
     producer, sequence, records, keys = append.producer, append.sequence, tuple(append.records), None
     offsets: Sequence[int]
     for record in records:
-        if type(record) is not bytes:  # anything else would be written down and could not be read again
-            raise TypeError(f"records are bytes, not {type(record).__name__}")
+        if type(record) is not bytes:
+            raise _not_bytes(record)
     if producer is not None:
         try:
             known = head.find_producer(producer.id)
@@ -245,6 +335,11 @@ def decide(
     # The class's own constructor would take twice as long, and this happens for every token.
     appended = Appended(head.epoch, first, last, closes or head.closed, offsets)
     return appended, Change(head.id, first, records, keys, producer, sequence, closes)
+
+
+def _not_bytes(record: object) -> TypeError:
+    """For what would be written down and could not be read again."""
+    return TypeError(f"records are bytes, not {type(record).__name__}")
 
 
 def _place(

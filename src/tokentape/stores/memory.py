@@ -16,8 +16,8 @@ from tokentape.stores.broadcast import Hearers, LocalBroadcast
 from tokentape.stores.leases import LeaseTable
 from tokentape.stores.log import (
     Head,
+    Transaction,
     check_position,
-    decide,
     fit,
     fresh_epoch,
     not_found,
@@ -80,6 +80,7 @@ class MemoryStore(LocalPresence, LocalQueues, LocalBroadcast):
         self._hearers = Hearers()
         self._streams: dict[str, _Stream] = {}
         self._leases = LeaseTable(monotonic)
+        self._transaction = Transaction(self._find, self._leases.fences)
         self._listeners: dict[Callable[[Standing], None], None] = {}
         self._next_sweep = monotonic() + SWEEP_SECONDS
 
@@ -133,20 +134,12 @@ class MemoryStore(LocalPresence, LocalQueues, LocalBroadcast):
                     listener(standing)
 
     def _append(self, entry: Append, wall_ms: int, steady: float) -> Appended | TokentapeError:
-        stream = self._find(entry.stream)
-        if stream is None:
-            return not_found(entry.stream)
-        decision = decide(stream, entry, self._leases.holds)
-        if isinstance(decision, TokentapeError):
-            return decision
-        appended, change = decision
-        if change is not None:
-            stream.stage(change)
-            stream.commit(change, wall_ms, steady)
+        [answer] = self._transaction.append([entry], self._streams)
+        for stream in self._transaction.commit(wall_ms, steady):
             stream.trim()
             if len(stream.producers) > 2 * MAX_PRODUCERS:
                 stream.producers = dict(islice(stream.producers.items(), MAX_PRODUCERS, None))
-        return appended
+        return answer
 
     async def read(self, name: str, after: int, *, max_bytes: int = 262_144, max_records: int = 10_000) -> Page:
         """Reads on from `after`; see `Store.read`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from itertools import islice
 from typing import Any, Final
@@ -31,14 +31,15 @@ class Catalog:
         self._dropped: list[StoredHead] = []
         self.heads: dict[str, StoredHead] = {}
 
+    @property
+    def settled(self) -> Mapping[str, StoredHead]:
+        """Heads that `find` would find too, unless their retention has run out."""
+        return {} if self._pending else self.heads
+
     def find(self, name: str) -> StoredHead | None:
         """The head of a stream; None when there is none, or its retention has run out."""
-        head = self.heads.get(name)
-        if head is None or self._pending:
-            head = self._find(name)
-        if head is None or (head.lifetime.mortal and head.lifetime.over(self._clock)):
-            return None
-        return head
+        head = self._find(name)
+        return None if head is None or head.over(self._clock) else head
 
     def get(self, name: str) -> StoredHead:
         """The head of a stream; raises `StreamNotFound`."""

@@ -13,9 +13,9 @@ import apsw
 import msgspec
 
 from tokentape.core.errors import SetupError, TokentapeError
-from tokentape.stores.base import Append, Appended, LeaseInfo
+from tokentape.stores.base import Append, LeaseInfo
 from tokentape.stores.leases import Lease, LeaseTable
-from tokentape.stores.log import Before, Change, decide, not_found
+from tokentape.stores.log import Transaction
 from tokentape.stores.retention import Clock
 from tokentape.stores.sqlite.catalog import Catalog
 from tokentape.stores.sqlite.checkpoint import Checkpointer
@@ -90,7 +90,6 @@ class Engine:
         except BaseException:
             self._db.close()
             raise
-        self._staged: list[tuple[StoredHead, Change, Before | None]] = []
         self._undo: list[Callable[[], None]] = []
         self._failing = False
         self._upkeep = Upkeep(
@@ -112,6 +111,7 @@ class Engine:
             )
             rows = self._db.execute("SELECT name, token, holder, value FROM lease")
             self._leases.restore(Lease(name, token, holder, value, -math.inf) for name, token, holder, value in rows)
+            self._transaction = Transaction(self.catalog.find, self._leases.fences)
             self._replay()
         except (apsw.Error, msgspec.DecodeError) as error:
             raise SetupError(f"{path} is damaged: {error}. Move it away to start afresh, or restore a copy.") from None
@@ -127,8 +127,8 @@ class Engine:
                     continue
                 if change.first != head.last + 1:
                     raise msgspec.DecodeError(f"offset {head.last + 1} of stream {head.name!r} is missing")
-                head.stage(change)
-                head.commit(change, row.wall_ms, row.steady)
+                self._transaction.stage(head, change)
+                self._transaction.commit(row.wall_ms, row.steady)
                 self._flusher.mark(head)
                 trim(self._db, head)
 
@@ -161,52 +161,30 @@ class Engine:
         for call in calls:
             try:
                 if call.batch is not None:
-                    call.result = self._stage(call.batch)
+                    call.result = self._transaction.append(call.batch, self.catalog.settled)
                 elif call.work is not None:
                     call.result = call.work()
             except TokentapeError as refusal:
                 call.error = refusal
         written = 0
-        if self._staged:
-            changes = [change for _, change, _ in self._staged]
-            written = self._journal.write(changes, wall_ms=wall_ms, steady=steady)
+        if self._transaction.changes:
+            written = self._journal.write(self._transaction.changes, wall_ms=wall_ms, steady=steady)
         if not self._db.get_autocommit():
             self._db.execute("COMMIT")
         return written
 
-    def _stage(self, batch: Sequence[Append]) -> list[Appended | TokentapeError]:
-        answers: list[Appended | TokentapeError] = []
-        find, holds, staged = self.catalog.find, self._leases.holds, self._staged
-        for entry in batch:
-            head = find(entry.stream)
-            if head is None:
-                answers.append(not_found(entry.stream))
-                continue
-            decision = decide(head, entry, holds)
-            if isinstance(decision, TokentapeError):
-                answers.append(decision)
-                continue
-            appended, change = decision
-            if change is not None:
-                staged.append((head, change, head.stage(change)))
-            answers.append(appended)
-        return answers
-
     def _keep(self, written: int, wall_ms: int, steady: float) -> None:
         """The transaction is committed: what it changed becomes visible."""
         self._sweeper.deleted(self.catalog.settle())
-        staged, self._staged = self._staged, []
         self._undo.clear()
-        if not staged:
+        if not self._transaction.changes:
             return
         self._journal.kept(written)
-        for head, change, _ in staged:
-            if not head.deleted:
-                head.commit(change, wall_ms, steady)
-                if not head.dirty:
-                    self._flusher.mark(head)
-                if head.config.retention.max_bytes:
-                    self._trim(head)
+        for head in self._transaction.commit(wall_ms, steady):
+            if not (head.dirty or head.deleted):
+                self._flusher.mark(head)
+            if head.bounded and not head.deleted:
+                self._trim(head)
 
     def _trim(self, head: StoredHead) -> None:
         try:
@@ -216,11 +194,9 @@ class Engine:
 
     def _take_back(self) -> None:
         roll_back(self._db)
-        for head, change, before in reversed(self._staged):
-            head.unstage(change, before)
+        self._transaction.take_back()
         for undo in reversed(self._undo):
             undo()
-        self._staged.clear()
         self._undo.clear()
         self.catalog.forget()
         self._journal.forget()

@@ -18,6 +18,7 @@ class StoredHead(Head):
 
     __slots__ = (
         "_db",
+        "bounded",
         "deleted",
         "dirty",
         "idle_written",
@@ -42,6 +43,7 @@ class StoredHead(Head):
         super().__init__(name, epoch=epoch, config=config, lifetime=lifetime, created_at=created_at)
         self._db = db
         self.id = stream
+        self.bounded = config.retention.max_bytes > 0
         self.journal = 0
         self.keys: dict[str, int] = {}
         self.stores_keys = False

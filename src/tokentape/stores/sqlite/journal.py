@@ -12,7 +12,7 @@ from typing import Final
 import apsw
 import msgspec
 
-from tokentape.stores.log import Change
+from tokentape.stores.log import Addition, Change
 from tokentape.stores.sqlite.database import begin
 
 MAX_ROW: Final = 16_777_216
@@ -39,12 +39,12 @@ class Journal:
         self.rows = 0
         self.bytes = 0
 
-    def write(self, changes: Sequence[Change], *, wall_ms: int, steady: float) -> int:
+    def write(self, changes: Sequence[Change | Addition], *, wall_ms: int, steady: float) -> int:
         """Writes what one commit changes; returns the bytes written, which `kept` counts once it is committed.
 
         A single row outside a transaction is a transaction by itself: one step of SQLite per commit.
         """
-        payload = self._encode(Row(wall_ms, steady, changes))
+        payload = self._encode((wall_ms, steady, changes))  # as a `Row` is read
         if len(payload) > MAX_ROW and len(changes) > 1:
             begin(self._db)
             middle = len(changes) // 2
