@@ -141,6 +141,38 @@ async def test_each_is_read_once_in_a_turn_and_the_longest_waiting_first(bench, 
         assert len(turn) == len(set(turn)) <= 4
 
 
+async def test_who_has_something_first_is_read_first_whoever_was_read_first_before(bench, monkeypatch):
+    monkeypatch.setattr(module, "PER_TURN", 1)
+    fars = [bench.pair() for _ in range(5)]
+    for order in (fars, fars[::-1], fars[2:] + fars[:2]):
+        bench.heard.clear()
+        for far in order:
+            far.far.send(b"x")
+        for far in fars:
+            far.far.send(b"y")  # changes nobody's place
+        await bench.until(lambda: len(bench.by_turns()) == len(fars))
+        assert [far for (far,) in bench.by_turns()] == order
+    assert {far.said for far in fars} == {b"xy" * 3}
+
+
+async def test_an_end_that_came_with_the_data_is_told(bench):
+    for far in (bench.pair(), bench.tcp()):
+        far.far.send(b"all")
+        far.far.shutdown(socket.SHUT_WR)
+        await bench.until(lambda far=far: far.ends)
+        assert (far.said, far.ends) == (b"all", [None])
+
+
+async def test_data_of_just_one_read_is_followed_by_what_comes_next(bench, monkeypatch):
+    monkeypatch.setattr(module, "READ_BYTES", 4)
+    far = bench.pair()
+    far.far.send(b"four")
+    await bench.until(lambda: far.said)
+    await bench.turns(5)
+    far.far.send(b"and more")
+    await bench.until(lambda: far.said == b"fourand more")
+
+
 async def test_an_error_of_the_socket_is_told_with_what_came_before_it(bench):
     far = bench.tcp()
     far.far.send(b"hello")
@@ -227,6 +259,17 @@ async def test_one_that_fails_is_told_and_the_others_are_read(bench):
     assert [type(error) for error in complaints] == [ZeroDivisionError]
     assert failing.ends == complaints
     assert [far.ends for far in others] == [[], [], []]
+
+
+async def test_one_that_fails_at_its_end_leaves_the_others_theirs(bench, monkeypatch):
+    complaints = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context["exception"]))
+    failing, other = bench.pair(), bench.pair()
+    monkeypatch.setattr(failing, "end_of_data", lambda _: 1 / 0)
+    for far in (failing, other):
+        far.far.close()
+    await bench.until(lambda: other.ends)
+    assert [type(error) for error in complaints] == [ZeroDivisionError]
 
 
 async def test_after_the_end_nothing_is_read_and_nothing_is_left(bench):
