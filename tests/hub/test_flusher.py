@@ -9,6 +9,7 @@ from outlets import ManualOutlet
 from tokentape.core.events import Event
 from tokentape.dialects import native
 from tokentape.hub import Hub, View
+from tokentape.hub.flusher import MAX_SLICE, MIN_SHARE, next_slice
 from tokentape.hub.recorder import FULL_BATCH
 from tokentape.stores.base import StreamConfig
 from tokentape.stores.memory import MemoryStore
@@ -67,6 +68,26 @@ async def test_it_is_not_hurried_while_it_rests(hub: Hub) -> None:
     await outlet.until(lambda: len(outlet.items) == 3)
     assert monotonic() >= until - 0.001
     assert len(outlet.payloads) == 1
+
+
+@pytest.mark.parametrize(
+    ("others", "slice_"),
+    [
+        (0.0, 0.003),  # nobody else: as usual
+        (0.003, 0.003),  # half of the time
+        (0.006, 0.0015),  # they are busy: a fifth
+        (0.100, 0.100 * MIN_SHARE / (1 - MIN_SHARE)),  # its least share
+        (9.0, MAX_SLICE),
+    ],
+)
+def test_a_flush_gives_way_to_others_down_to_its_least_share(others: float, slice_: float) -> None:
+    assert next_slice(0.003, others=others) == pytest.approx(slice_)
+
+
+def test_a_flush_never_has_less_than_its_least_share_of_the_time() -> None:
+    for others in range(1, 150):
+        slice_ = next_slice(0.003, others=others / 1000)
+        assert slice_ / (slice_ + others / 1000) >= MIN_SHARE - 1e-9
 
 
 async def test_there_may_be_nothing_to_hurry(hub: Hub) -> None:

@@ -5,8 +5,8 @@ Laws:
 - flushes use no more than a share of the time, so that the rest of the process goes on, and what waits grows
   into fewer and larger writes instead of into a queue;
 - a flush holds the event loop for a slice at a time: new connections and other streams never wait for its end;
-- the more others have to do, the smaller is the share: a thousand clients that connect at once are let in first, and
-  the events of those who watch already leave in fewer and larger writes.
+- the more others have to do, the smaller is the share, down to `MIN_SHARE`: a thousand clients that connect at once are
+  let in first, and the events of those who watch already leave in fewer and larger writes.
 """
 
 from __future__ import annotations
@@ -98,9 +98,7 @@ class Flusher:
 
     def _flush(self) -> None:
         started = monotonic()
-        # Where a turn of the loop takes others long, a short slice in each would be no share at all.
-        others = thread_time() - self._seen_cpu
-        slice_ = max(self._slice, min(MAX_SLICE, others * MIN_SHARE / (1 - MIN_SHARE)))
+        slice_ = next_slice(self._slice, others=thread_time() - self._seen_cpu)
         self._running, complete = True, True
         try:
             complete = self._deliver_until(started + slice_)
@@ -131,6 +129,16 @@ class Flusher:
         self._seen_cpu = thread_time()
         begin = max(self._not_before, started)
         self._not_before = begin + (monotonic() - started) / self._share
+
+
+def next_slice(usual: float, *, others: float) -> float:
+    """Seconds for which a flush may hold the loop, after others have held it for so many since its last slice.
+
+    Those who hold it for less than a usual slice leave it half of the time at the least. From there on it gives way,
+    until it has its least share: where a turn of the loop takes others long, even that is a long slice.
+    """
+    giving_way = usual * min(1.0, usual / others) if others > 0 else usual
+    return max(giving_way, min(MAX_SLICE, others * MIN_SHARE / (1 - MIN_SHARE)))
 
 
 _Part = tuple[Payload, "list[Watcher]", list[socket]]

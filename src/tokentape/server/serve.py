@@ -39,8 +39,9 @@ BACKLOG: Final = 2048
 CLOSE_SECONDS: Final = 5
 """What open responses get to leave, once every watcher has been told to go."""
 TICK_SECONDS: Final = 1.0
-GC_THRESHOLDS: Final = (20_000, 20, 50)
-"""Allocations before the youngest objects are looked at, and how often that is before the older ones are."""
+GC_THRESHOLDS: Final = (20_000, 5, 200)
+"""Allocations before the youngest objects are looked at, and how often that is before the older ones are: all of these
+in one go, so that while thousands connect a rare look is a long one."""
 SWITCH_SECONDS: Final = 0.001
 """For which a thread may hold the interpreter when another one wants it."""
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)

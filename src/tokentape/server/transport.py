@@ -191,6 +191,8 @@ class Link(_Losable):
         if sock is None or transport.is_closing() or transport.get_extra_info("sslcontext") is not None:
             return None
         # The transport's own descriptor, which it closes only after `vanish`.
+        if isinstance(sock, socket.socket):
+            return sock  # which uvloop was given; asyncio shows one that cannot send
         self._socket = socket.socket(sock.family, sock.type, sock.proto, fileno=sock.fileno())
         return self._socket
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 
@@ -17,6 +17,9 @@ from tokentape.dialects.formats import FORMATS
 from tokentape.hub.channels import RUN_STREAMS
 from tokentape.runs import Place
 from tokentape.server.services import Services
+
+_STEPWISE: Final = {name: dialect for name, dialect in FORMATS.items() if isinstance(dialect, Stepwise)}
+"""Asked once: to ask an object for its protocols takes as long as to find its stream."""
 
 
 class ViewQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,9 +97,8 @@ def dialect_of(query: ViewQuery) -> SseDialect[bytes]:
 
 def resumed(dialect: SseDialect[bytes], position: str | None) -> tuple[SseDialect[bytes], str | None]:
     """How, and from which position, to go on; raises `InvalidCursor`."""
-    if position is None or not isinstance(dialect, Stepwise):
-        return dialect, position
-    return dialect.resumed(position)
+    stepwise = None if position is None else _STEPWISE.get(dialect.name)
+    return (dialect, position) if stepwise is None or position is None else stepwise.resumed(position)
 
 
 def check_telling(dialect: SseDialect[Any], place: Place) -> None:

@@ -38,7 +38,8 @@ class Bounds:
         self.tally.open += 1
         transport.set_write_buffer_limits(high=BUFFER)
         sock = transport.get_extra_info("socket")
-        if sys.platform == "linux" and sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+        # Only an address of TCP is a client's: to ask the socket for its family takes longer than to set the option.
+        if sys.platform == "linux" and sock is not None and self.client is not None:
             # A black hole shows only as bytes that nobody acknowledges: TCP alone would try for a quarter of
             # an hour. This also ends connections that we closed while their peer had stopped reading.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, max(1, int(self.stall * 1000)))
