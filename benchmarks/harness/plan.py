@@ -26,10 +26,9 @@ from harness.scale import (
 )
 from systems.system import System
 
-UNMERGED_RATE = 15
+UNMERGED_RATE = 20
 """Events per second at 5,000 watchers: at 50 a whole core is not enough for one write per event and watcher, and who
-can merge does. At 15, which is half of a core, nobody has to, so that the cost of a single write can be compared; at
-20 it was 80 % of one in a slow minute, which is all that our flushes take."""
+can merge does. At 20 nobody has to, so that the cost of a single write can be compared."""
 NOISE = "noise"
 
 
