@@ -180,18 +180,24 @@ async def test_a_read_full_of_requests_does_not_hold_the_loop(rig, raw):
     await raw.receive()
     (connection,) = rig.server.server_state.connections
     loop = asyncio.get_running_loop()
-    turns = []
 
-    def turn():
-        turns.append(time.thread_time())  # what others do on this machine does not count
-        if len(turns) < 10_000:
-            loop.call_soon(turn)
+    async def longest_turn():
+        """In seconds of this thread, in which some machines count what they were stopped for."""
+        turns = []
 
-    turn()
-    connection.data_received(frame(TEXT, PING_REQUEST) * 5000)
-    for _ in range(5000):
-        assert await raw.receive() == ACK
-    assert max(after - before for before, after in itertools.pairwise(turns)) < 0.1
+        def turn():
+            turns.append(time.thread_time())
+            if len(turns) < 10_000:
+                loop.call_soon(turn)
+
+        turn()
+        connection.data_received(frame(TEXT, PING_REQUEST) * 5000)
+        for _ in range(5000):
+            assert await raw.receive() == ACK
+        return max(after - before for before, after in itertools.pairwise(turns))
+
+    # Whoever handles a read in one turn is as long every time; the collector, or a pause of the machine, is not.
+    assert min([await longest_turn() for _ in range(3)]) < 0.1
 
 
 async def test_the_order_of_many_frames_in_one_read_is_kept(raw):
