@@ -187,17 +187,21 @@ async def test_a_read_full_of_requests_does_not_hold_the_loop(rig, raw):
 
         def turn():
             turns.append(time.thread_time())
-            if len(turns) < 10_000:
+            if len(turns) < 40_000:
                 loop.call_soon(turn)
 
         turn()
-        connection.data_received(frame(TEXT, PING_REQUEST) * 5000)
-        for _ in range(5000):
+        connection.data_received(frame(TEXT, PING_REQUEST) * 20_000)
+        for _ in range(20_000):
             assert await raw.receive() == ACK
         return max(after - before for before, after in itertools.pairwise(turns))
 
-    # Whoever handles a read in one turn is as long every time; the collector, or a pause of the machine, is not.
-    assert min([await longest_turn() for _ in range(3)]) < 0.1
+    # Who handles it in one turn takes twice as long, every time; the collector or a pause of the machine comes once.
+    for _ in range(3):
+        longest = await longest_turn()
+        if longest < 0.05:
+            return
+    pytest.fail(f"a turn took {longest:.3f} s")
 
 
 async def test_the_order_of_many_frames_in_one_read_is_kept(raw):
