@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from harness import dialects, proxies, stalled, storm
+from harness import dialects, proxies, stalled, storm, turns
 from harness.fanout import STREAMING_RATE
-from harness.plan import UNMERGED_RATE
 from harness.results import Key, Results
 from harness.scale import FLOORS, FULL, OUR_PROXY, OURS, PROXY_FLOOR, PROXY_PEER, VARIANTS
 from harness.stats import Figure, ratio
@@ -64,24 +63,24 @@ def _judge(workload: str, text: str, value: float | None, limit: float, shown: s
 
 
 def _single_events(results: Results) -> Iterator[Line]:
-    for watchers, rate, limit in ((FULL.watchers, 50, 1.25), (FULL.many, UNMERGED_RATE, 1.5)):
-        for ours, floor in zip(OURS, FLOORS, strict=True):
+    for (watchers, rate), limit in zip(turns.loads(FULL), (1.25, 1.5), strict=True):
+        for ours in OURS:
             text = (
                 f"without merging, ≤ {limit} × the C floor's µs per delivered event: {transport_name(ours)}, "
-                f"{watchers:,} watchers, {rate} events/s"
+                f"{watchers:,} watchers, {rate} events/s, in turns"
             )
-            mine, theirs = fanout(ours, watchers, rate), fanout(floor, watchers, rate)
-            own, low = results.figure(mine, "cpu_us"), results.figure(theirs, "cpu_us")
-            merged = results.figure(mine, "events_per_read")
-            times = ratio(own, low)
-            if times is None or own is None or low is None or merged is None:
-                yield Line(workload="a", text=text, measured="–", verdict="not measured")
-            elif merged.median > SINGLE:
+            where = turns.key(ours, watchers, rate)
+            merged = results.figure(where, "events_per_read")
+            if merged is not None and merged.median > SINGLE:
                 shown = f"{merged.median:.1f} events per read: they were merged, so this says nothing"
                 yield Line(workload="a", text=text, measured=shown, verdict="not measured")
             else:
-                shown = f"{times:.2f} × ({own.median:.2f} against {low.median:.2f} µs)"
-                yield Line(workload="a", text=text, measured=shown, verdict="met" if times <= limit else "not met")
+                yield _in_turns(text, results.figure(where, "times_floor"), limit)
+
+
+def _in_turns(text: str, times: Figure | None, limit: float) -> Line:
+    shown = f"{times.median:.2f} × ({times.low:.2f}–{times.high:.2f} in {times.rounds} pairs)" if times else "–"
+    return _judge("a", text, times.median if times else None, limit, shown)
 
 
 def peers(results: Results, *, per_message: bool = False) -> list[str]:
@@ -127,12 +126,12 @@ def _unthrottled(results: Results) -> Iterator[Line]:
 
 
 def _latency(results: Results) -> Iterator[Line]:
-    for ours, floor in zip(OURS, FLOORS, strict=True):
-        own = results.figure(fanout(ours, FULL.watchers, 50), "p99_ms")
-        low = results.figure(fanout(floor, FULL.watchers, 50), "p99_ms")
-        times = ratio(own, low)
-        text = f"p99 at 50 events/s within 1.5 × the C floor's: {transport_name(ours)}, {FULL.watchers:,} watchers"
-        yield _judge("a", text, times, 1.5, _against(times, own, low, "ms"))
+    watchers, rate = turns.loads(FULL)[0]
+    for ours in OURS:
+        times = results.figure(turns.key(ours, watchers, rate), "p99_times_floor")
+        where = f"{transport_name(ours)}, {watchers:,} watchers, in turns"
+        text = f"p99 at {rate} events/s within 1.5 × the C floor's: {where}"
+        yield _in_turns(text, times, 1.5)
 
 
 def _against(times: float | None, own: Figure | None, other: Figure | None, unit: str) -> str:

@@ -8,7 +8,7 @@ from typing import Final
 
 from harness.child import ChildError
 from harness.drive import Provider, Server, Watchers
-from harness.measure import Capacity, steady
+from harness.measure import Capacity, beside, steady
 from harness.place import Place
 from harness.results import Cell, Key
 from systems.system import System
@@ -55,20 +55,11 @@ def measure(place: Place, system: System, *, watchers: int, round_: int, seconds
                 if name != NATIVE:
                     cell = _one(place, server, key(name, watchers), round_=round_, seconds=seconds)
                     after = _one(place, server, before.key, round_=round_, seconds=seconds)
-                    yield _beside(cell, before, after)
+                    yield beside(cell, before, after, {"times_native": "cpu_us"})
                     yield after
                     before = after
     except ChildError as error:
         yield Cell(key=key(NATIVE, watchers), round=round_, status="failed", reason=str(error))
-
-
-def _beside(cell: Cell, before: Cell, after: Cell) -> Cell:
-    costs = [each.values.get("cpu_us") for each in (cell, before, after)]
-    if None in costs:
-        return cell
-    own, first, last = costs
-    assert own is not None and first is not None and last is not None  # noqa: PT018 - as just looked at
-    return replace(cell, values={**cell.values, "times_native": own / ((first + last) / 2)})
 
 
 def _one(place: Place, server: Server, where: Key, *, round_: int, seconds: float) -> Cell:

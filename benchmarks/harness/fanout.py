@@ -77,7 +77,7 @@ def run(place: Place, session: Session, capacity: Capacity, record: Record) -> N
                 _record_all(left, session.round, reason, record)
                 continue
             try:
-                server = server or _started(place, session.system)
+                server = server or started(place, session.system)
                 for cell in _measure(place, server, group, session, capacity):
                     left.remove(cell.key)
                     record(cell)
@@ -109,7 +109,7 @@ class _Incomplete(ChildError):
     """A measurement is recorded as failed; the server that it leaves behind is not to be measured again."""
 
 
-def _started(place: Place, system: System) -> Server:
+def started(place: Place, system: System) -> Server:
     """A server that has done everything once: modules are loaded, code is warm."""
     server = Server(place, system)
     try:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from harness.drive import Report, Server, Watchers
@@ -77,6 +78,19 @@ def unthrottled(
     server.all_out(seconds=limit)
     capacity.unthrottled[known] = values["per_second"]
     return Cell(key=key, round=round_, values=values)
+
+
+def beside(cell: Cell, before: Cell, after: Cell, ratios: Mapping[str, str]) -> Cell:
+    """A measurement between two others of something else: with its values in times of the mean of theirs.
+
+    `ratios` are the names of the new values, and of which value each is told. What one of the three lacks is left out.
+    """
+    found = {
+        name: cell.values[of] / ((before.values[of] + after.values[of]) / 2)
+        for name, of in ratios.items()
+        if all(of in each.values for each in (cell, before, after))
+    }
+    return replace(cell, values={**cell.values, **found})
 
 
 class _Window:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from harness import dialects, fanout, proxies, stalled, storecost, storm
+from harness import dialects, fanout, proxies, stalled, storecost, storm, turns
 from harness.fanout import Group, Record, Session
 from harness.measure import Capacity
 from harness.place import Place
@@ -26,9 +26,6 @@ from harness.scale import (
 )
 from systems.system import System
 
-UNMERGED_RATE = 20
-"""Events per second at 5,000 watchers: at 50 a whole core is not enough for one write per event and watcher, and who
-can merge does. At 20 nobody has to, so that the cost of a single write can be compared."""
 NOISE = "noise"
 
 
@@ -57,8 +54,9 @@ class Plan:
 
     def steps(self) -> list[Step]:
         found = [*self._noise("before")]
-        for round_ in range(max(self.scale.rounds, self.scale.rounds_proxy, self.scale.rounds_stalled)):
+        for round_ in range(self.scale.most_rounds):
             found += self._fanouts(round_)
+            found += self._turns(round_)
             found += self._idle(round_)
             found += self._proxies(round_)
             found += self._storms(round_)
@@ -87,8 +85,7 @@ class Plan:
             groups.append(Group(watchers=scale.watchers, rates=tuple(sorted(first)), idle=idle))
         many = scale.rounds_many if reference else scale.rounds_peer_many
         if "a" in self.workloads and round_ < many and system not in (*STORM_ONLY, dialects.SYSTEM):
-            unmerged = (UNMERGED_RATE,) if reference else ()
-            groups.append(Group(watchers=scale.many, rates=(0, *unmerged, 50)))
+            groups.append(Group(watchers=scale.many, rates=(0, 50)))
         if "g" in self.workloads and system in CURVE_SYSTEMS and curve:
             groups += [Group(watchers=watchers, rates=(50,)) for watchers in scale.curve]
         if {"c", "g"} & set(self.workloads) and system in CURVE_SYSTEMS and curve:
@@ -107,6 +104,27 @@ class Plan:
         for system in self.systems:
             if system.kind == "fanout" and (groups := self.groups(system.name, round_)):
                 yield self._session(system, round_, groups)
+
+    def _turns(self, round_: int) -> Iterator[Step]:
+        """Ours beside the floor, over each transport, at each load."""
+        scale = self.scale
+        found = {system.name: system for system in self.systems}
+        if "a" not in self.workloads or round_ >= scale.rounds_turns:
+            return
+        for ours, floor in zip(OURS, FLOORS, strict=True):
+            if ours in found and floor in found:
+                for load in turns.loads(scale):
+                    yield self._turn(found[ours], found[floor], load, round_)
+
+    def _turn(self, ours: System, floor: System, load: tuple[int, int], round_: int) -> Step:
+        count, seconds = self.scale.turns, self.scale.turn_seconds
+        rounds = range(round_ * count, (round_ + 1) * count)
+
+        def run(record: Record) -> None:
+            for cell in turns.measure(self.place, ours, floor, load, rounds=rounds, seconds=seconds):
+                record(cell)
+
+        return Step(workload="a", label=ours.name, estimate=2.3 + load[0] / 2800 + (3 + 2 * count) * seconds, run=run)
 
     def _idle(self, round_: int) -> Iterator[Step]:
         """As many watchers as one process is to carry, on a server that has seen none before."""

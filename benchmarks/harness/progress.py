@@ -33,6 +33,12 @@ SHOWN: Final[dict[str, tuple[tuple[str, str, float], ...]]] = {
         ("per_second", "{:,.0f}/s", 1),
         ("events_per_read", "{:.1f} per read", 1),
     ),
+    "turns": (
+        ("cpu_us", "{:.2f} µs", 1),
+        ("times_floor", "{:.2f} × the floor", 1),
+        ("p99_ms", "p99 {:.1f} ms", 1),
+        ("events_per_read", "{:.1f} per read", 1),
+    ),
     "idle": (("anonymous_bytes", "{:.1f} KiB each", 1 / 1024), ("connect_seconds", "connected in {:.2f} s", 1)),
     "connect": (("seconds", "connected in {:.2f} s", 1),),
     "proxy": (

@@ -21,7 +21,7 @@ class Key:
     """What was measured; the rounds of one key are rounds of the same thing."""
 
     workload: str
-    """`fanout`, `proxy`, `connect`, `storm`, `stalled`, `store`."""
+    """`fanout`, `turns`, `proxy`, `idle`, `connect`, `storm`, `stalled`, `store`, `dialect`; `noise` is the check."""
     system: str
     watchers: int = 0
     """Of proxies: the streams, each with one watcher."""

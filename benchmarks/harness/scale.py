@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Final
 
 FLOORS: Final = ("floor-sse", "floor-ws")
@@ -45,6 +45,11 @@ class Scale:
     """Of the floor and tokentape at 1,000 watchers."""
     rounds_many: int
     """The same at 5,000."""
+    rounds_turns: int
+    """How often tokentape and the floor are started for windows in turns."""
+    turns: int
+    """Windows of ours, each between two of the floor, in one of them."""
+    turn_seconds: float
     rounds_peer: int
     rounds_peer_many: int
     rounds_curve: int
@@ -67,12 +72,19 @@ class Scale:
     store_events: int
     systems: tuple[str, ...] | None = None
 
+    @property
+    def most_rounds(self) -> int:
+        """Of any workload."""
+        most: int = max(getattr(self, field.name) for field in fields(self) if field.name.startswith("rounds"))
+        return most
+
     def with_rounds(self, rounds: int) -> Scale:
         """Every system and every workload that often."""
         return replace(
             self,
             rounds=rounds,
             rounds_many=rounds,
+            rounds_turns=rounds,
             rounds_peer=rounds,
             rounds_peer_many=rounds,
             rounds_curve=rounds,
@@ -90,8 +102,11 @@ FULL: Final = Scale(
     proxy_seconds=2.0,
     stalled_seconds=2.0,
     dialect_seconds=0.8,
-    rounds=5,
-    rounds_many=3,
+    rounds=3,
+    rounds_many=2,
+    rounds_turns=3,
+    turns=4,
+    turn_seconds=0.8,
     rounds_peer=2,
     rounds_peer_many=1,
     rounds_curve=2,
@@ -120,6 +135,9 @@ QUICK: Final = Scale(
     dialect_seconds=0.1,
     rounds=1,
     rounds_many=1,
+    rounds_turns=1,
+    turns=1,
+    turn_seconds=0.3,
     rounds_peer=1,
     rounds_peer_many=0,
     rounds_curve=1,

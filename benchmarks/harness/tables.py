@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from harness import acceptance, proxies, stalled, storm
+from harness import acceptance, proxies, stalled, storm, turns
 from harness.acceptance import fanout, sustained
 from harness.fanout import STREAMING_RATE
 from harness.markdown import NOTHING, Table, plain, ranged, times
-from harness.plan import NOISE, UNMERGED_RATE
+from harness.plan import NOISE
 from harness.results import Key, Results
 from harness.scale import FLOORS, FULL, OUR_PROXY, OURS, PROXY_FLOOR, VARIANTS
 from harness.stats import ratio
@@ -86,19 +86,22 @@ def one_stream(results: Results, watchers: int) -> str:
     return table.render()
 
 
-def unmerged(results: Results) -> str:
-    """Single events at many watchers, where nobody has to merge."""
-    table = Table("system", f"µs per event, {UNMERGED_RATE}/s", "× floor", "events per read", "p99 ms")
-    for system in of_workload(results, "fanout", watchers=FULL.many, rate=UNMERGED_RATE):
-        key = fanout(system, FULL.many, UNMERGED_RATE)
-        low = results.figure(fanout(floor_of(results, system), FULL.many, UNMERGED_RATE), "cpu_us")
-        table.row(
-            label(results, system),
-            table.figure(results, key, "cpu_us"),
-            times(ratio(results.figure(key, "cpu_us"), low)),
-            table.figure(results, key, "events_per_read"),
-            table.figure(results, key, "p99_ms"),
-        )
+def in_turns(results: Results) -> str:
+    """Single events, ours between the floor's."""
+    table = Table("system", "watchers", "events/s", "µs per event", "× floor", "p99 ms", "× floor", "events per read")
+    for watchers, rate in turns.loads(FULL):
+        for system in of_workload(results, "turns", watchers=watchers, rate=rate):
+            key = turns.key(system, watchers, rate)
+            table.row(
+                label(results, system),
+                f"{watchers:,}",
+                f"{rate}",
+                table.figure(results, key, "cpu_us"),
+                table.figure(results, key, "times_floor"),
+                table.figure(results, key, "p99_ms"),
+                table.figure(results, key, "p99_times_floor"),
+                table.figure(results, key, "events_per_read"),
+            )
     return table.render()
 
 
@@ -394,7 +397,7 @@ PARTS: Final[dict[str, Callable[[Results], str]]] = {
     "noise": noise,
     "one-stream-1000": lambda results: one_stream(results, FULL.watchers),
     "one-stream-5000": lambda results: one_stream(results, FULL.many),
-    "unmerged": unmerged,
+    "in-turns": in_turns,
     "latency": latency,
     "scaling": scaling,
     "proxies": proxy,

@@ -152,7 +152,7 @@ def test_the_floor_is_measured_at_both_ends_and_rounds_are_interleaved():
     first, second = [index for index, label in enumerate(labels) if label == "nchan-sse"]
     between = labels[first + 1 : second]
     assert {"floor-sse", "tokentape-sse", "floor-ws", "tokentape-ws", "node-ws"} <= set(between)
-    assert labels.count("tokentape-sse") == 5
+    assert labels.count("tokentape-sse") == 3 + 3 * 2, "three rounds, and as many in turns with the floor at two loads"
     assert "durable-streams-file" not in labels
 
 
@@ -170,11 +170,11 @@ def test_every_workload_alone_has_steps_besides_the_check_of_the_noise(workload:
     assert len(planned(workload).steps()) > 2
 
 
-def test_the_whole_run_is_estimated_at_no_more_than_eighteen_minutes_and_the_quick_one_at_four():
-    assert sum(step.estimate for step in planned("abcdefghl").steps()) < 18 * 60
+def test_the_whole_run_is_estimated_at_no_more_than_nineteen_minutes_and_the_quick_one_at_five():
+    assert sum(step.estimate for step in planned("abcdefghl").steps()) < 19 * 60
     chosen = [each for each in SYSTEMS if each.name in (scale.QUICK.systems or ())]
     quick = plan.Plan(place=PLACE, systems=chosen, workloads=list(scale.WORKLOADS), scale=scale.QUICK)
-    assert sum(step.estimate for step in quick.steps()) < 4 * 60
+    assert sum(step.estimate for step in quick.steps()) < 5 * 60
 
 
 def test_the_names_that_the_plan_and_the_acceptance_speak_of_are_in_the_registry():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import fanout, proc, proxies, stalled, storm
+from harness import fanout, proc, proxies, stalled, storm, turns
 from harness.child import Child, ChildError
 from harness.cores import Cores, Ports, choose
 from harness.drive import Server, options
@@ -36,6 +36,23 @@ child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"],
 print(json.dumps({"child": child.pid}), flush=True)
 sys.stdin.read() and None
 """
+
+LAZY_SECONDS = 0.3
+LAZY = f"""
+import json, os, subprocess, sys, threading, time
+child = subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+def pass_on():
+    for line in sys.stdin:
+        child.stdin.write(line)
+threading.Thread(target=pass_on, daemon=True).start()
+for line in child.stdout:
+    answer = json.loads(line)
+    print(json.dumps(answer | ({{"pid": os.getpid()}} if "pid" in answer else {{}})), flush=True)
+    until = time.thread_time() + {LAZY_SECONDS}
+    while "emitted" in answer and time.thread_time() < until:
+        pass
+"""
+"""A server that sets to work when all of a window is out."""
 
 
 def core() -> int:
@@ -138,6 +155,33 @@ def test_a_session_measures_every_group_and_every_event_arrives(place: Place, na
         assert cell.values["cpu_us"] > 0
     assert measured[1].values["deliveries"] == 20 * 10
     assert list((place.home / "work").iterdir()) == []
+
+
+def test_two_systems_are_measured_in_turns(place: Place):
+    ours = replace(system("floor-sse"), name="ours")
+    cells = list(turns.measure(place, ours, system("floor-sse"), (20, 50), rounds=range(4, 6), seconds=0.2))
+    assert [(cell.key.system, cell.round) for cell in cells] == [
+        (name, round_) for round_ in (4, 5) for name in ("ours", "floor-sse")
+    ]
+    for cell in cells:
+        assert (cell.status, cell.values["missing"], cell.values["deliveries"]) == ("ok", 0, 20 * 10)
+    assert all(cell.values["times_floor"] > 0 and cell.values["p99_times_floor"] > 0 for cell in cells[::2])
+    assert not any("times_floor" in cell.values for cell in cells[1::2])
+    assert list((place.home / "work").iterdir()) == []
+
+
+def test_a_turn_counts_what_a_server_puts_off_until_that_of_the_other(place: Place):
+    floor = system("floor-sse")
+    lazy = replace(floor, name="lazy", command=lambda context: [sys.executable, "-c", LAZY, *floor.command(context)])
+    cell, _ = turns.measure(place, lazy, floor, (20, 50), rounds=range(1), seconds=0.6)
+    assert cell.values["cpu_us"] * cell.values["deliveries"] > LAZY_SECONDS / 2 * 1e6
+
+
+def test_a_system_that_dies_ends_its_turns_with_the_reason(place: Place):
+    dies = broken([sys.executable, "-c", "raise SystemExit('the port is taken')"])
+    [cell] = turns.measure(place, dies, system("floor-sse"), (20, 50), rounds=range(3), seconds=0.2)
+    assert (cell.key, cell.status) == (turns.key("broken", 20, 50), "failed")
+    assert cell.reason == "broken has ended: the port is taken"
 
 
 def broken(command: list[str]) -> System:
