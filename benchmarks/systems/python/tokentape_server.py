@@ -1,7 +1,7 @@
 """tokentape's own server, whole: `Tape`, SQLite, HTTP and WebSocket, put together as `tokentape serve` does.
 
-The events are a generation's: each `start` records an iterator onto the channel `bench`, so every event goes through
-the run, the recorder and the store before anybody sees it. Their type is the application's own, which never merges:
+The events are a generation's: an iterator is recorded onto the channel `bench`, so every event goes through the run,
+the recorder and the store before anybody sees it. Their type is the application's own, which never merges:
 what the watchers count are single events, however many of them share a write. With `--run` they are the tokens of a
 run instead, on its own stream, so that they can be watched in any format.
 """
@@ -26,7 +26,7 @@ from tokentape.server.config import load_config
 from tokentape.server.logs import configure_logging
 from tokentape.server.serve import serve
 from tokentape.stores.base import Append, StreamConfig
-from tokentape.tape import Tape
+from tokentape.tape import Run, Tape
 
 CHANNEL: Final = "bench"
 BATCH: Final = 16
@@ -34,25 +34,43 @@ BATCH: Final = 16
 POLL_SECONDS: Final = 0.001
 
 
-async def play(tape: Tape, ticks: AsyncGenerator[Tick, None]) -> None:
-    """Returns when the store has the last event, and the end of the run with it."""
+class Generation:
+    """One run that goes on for as long as the server; each `start` lets it say some more.
 
-    given = asyncio.Event()
+    A run for each would have its own first and last event, which no watcher counts, and in a window of ten events would
+    be a fifth of the work.
+    """
 
-    async def events() -> AsyncGenerator[dict[str, Any], None]:
-        try:
+    def __init__(self, tape: Tape) -> None:
+        self._tape = tape
+        self._pieces: asyncio.Queue[tuple[AsyncGenerator[Tick, None], asyncio.Future[str]]] = asyncio.Queue()
+        self._run: Run | None = None
+
+    async def play(self, ticks: AsyncGenerator[Tick, None]) -> None:
+        """Returns when the store has the last event."""
+        if self._run is None:
+            self._run = await self._tape.record(self._events(), channel=CHANNEL)
+        said: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._pieces.put_nowait((ticks, said))
+        last = await said
+        # Not by watching the run: that would be one more watcher to serve.
+        while not await self._has(last):
+            if self._run.info.reason is not None:
+                raise RuntimeError(f"the run has ended with {self._run.info.reason}")
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _events(self) -> AsyncGenerator[dict[str, Any], None]:
+        while True:
+            ticks, said = await self._pieces.get()
+            text = ""
             async for _seq, text in ticks:
                 yield {"type": "bench:tick", "data": {"text": text}}
-        finally:
-            given.set()
+            said.set_result(text)
 
-    run = await tape.record(events(), channel=CHANNEL)
-    await given.wait()
-    # Not by watching the run: that would be one more watcher to serve.
-    while run.info.reason is None:  # noqa: ASYNC110
-        await asyncio.sleep(POLL_SECONDS)
-    if run.info.reason != "stop":
-        raise RuntimeError(f"the run ended with {run.info.reason}")
+    async def _has(self, text: str) -> bool:
+        info = await self._tape.store.info(CHANNEL)
+        page = await self._tape.store.read(CHANNEL, info.last - 1)
+        return any(text.encode() in record for _, record in page.records)
 
 
 async def tell(tape: Tape, ticks: AsyncGenerator[Tick, None]) -> None:
@@ -89,7 +107,7 @@ async def main() -> None:
         await asyncio.wait([serving, listening], return_when=asyncio.FIRST_COMPLETED)
         if not serving.done():
             ready(urlsplit(listening.result()).port or 0)
-            await obey(partial(tell if given.run else play, tape), batch=BATCH)
+            await obey(partial(tell, tape) if given.run else Generation(tape).play, batch=BATCH)
             # The harness is done with us; there is nothing to end in order.
             os._exit(0)
         await serving
