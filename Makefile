@@ -49,7 +49,7 @@ fmt: .venv/dev.stamp ## format the code and mend what the linter can mend
 	@$(BIN)/ruff format .
 
 .PHONY: bench
-bench: .venv/dev.stamp ## measure tokentape and its peers, about 18 minutes (after bench-setup); ARGS=--quick: 2 minutes
+bench: .venv/dev.stamp ## measure tokentape and its peers, about 20 minutes (after bench-setup); ARGS=--quick: 3 minutes
 	@$(BIN)/python benchmarks/run.py $(ARGS)
 
 .PHONY: bench-setup

@@ -2,7 +2,7 @@
 
     make bench [ARGS='--quick --only a,b --systems tokentape-sse,nchan-sse --rounds 1']
 
-The whole run takes about eighteen minutes and replaces what is in benchmarks/. A run of less than everything (--quick,
+The whole run takes about twenty minutes and replaces what is in benchmarks/. A run of less than everything (--quick,
 --only, --systems, --rounds) is written to .bench/partial, unless --out says otherwise.
 """
 
@@ -37,8 +37,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--only", type=names, default=(), metavar="A,B", help="workloads: a–h, and l; default: all")
     parser.add_argument("--systems", type=names, default=(), metavar="X,Y", help="besides the floors; default: all")
-    parser.add_argument("--rounds", type=count, metavar="N", help="of everything; default: 1 to 5, as it is needed")
-    parser.add_argument("--quick", action="store_true", help="a few systems for two minutes, to see that all works")
+    parser.add_argument("--rounds", type=count, metavar="N", help="of everything; default: 1 to 3, as it is needed")
+    parser.add_argument("--quick", action="store_true", help="a few systems for three minutes, to see that all works")
     parser.add_argument("--no-plots", action="store_true", help="leave out the plots")
     parser.add_argument("--report", action="store_true", help="measure nothing: tables and plots from the results")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="where to; see above")

@@ -1,4 +1,4 @@
-"""How much is measured: the whole run, and the two-minute one that only shows that everything works."""
+"""How much is measured: the whole run, and the three-minute one that only shows that everything works."""
 
 from __future__ import annotations
 
