@@ -27,7 +27,7 @@ def verdicts(*trials: Trial) -> list[tuple[str, str]]:
 def test_a_good_way_is_one_line_for_each_transport() -> None:
     first, second = judge([trial(), trial("WebSocket")])
     assert (first.verdict, second.verdict) == ("ok", "ok")
-    assert "10 ticks through nginx, 5 ms each" in first.found
+    assert f"{TICKS} ticks through nginx, 5 ms each" in first.found
     assert "through nginx" in second.found, "an upgrade does not say whose answer it is, but the other stream does"
 
 
@@ -37,11 +37,26 @@ def test_nothing_comes() -> None:
     assert "proxy_buffering off" in finding.advice
 
 
+def test_a_buffer_that_got_full_keeps_the_rest() -> None:
+    held = dict.fromkeys(range(15), 101.6)
+    [finding] = judge([trial(arrived=held)])[:1]
+    assert "only 15 came: they are being held back" in finding.found
+    assert "proxy_buffering off" in finding.advice
+
+
 def test_ticks_that_come_in_one_piece_are_buffered() -> None:
     late = dict.fromkeys(range(TICKS), 102.0) | {TICKS: 140.0}
     [finding] = judge([trial(arrived=late)])
     assert "collected" in finding.found
     assert "proxy_buffering off" in finding.advice
+
+
+def test_a_machine_that_stood_still_for_a_moment_is_no_buffer() -> None:
+    """What was sent meanwhile comes in one piece, whoever it was that stood still."""
+    notes = trial()
+    for number in range(4, TICKS):
+        notes.arrived[number] = max(notes.arrived[number], notes.sent[4] + 0.9)
+    assert verdicts(notes) == [("SSE", "ok")]
 
 
 def test_ticks_that_are_all_late_are_only_far_away() -> None:
@@ -60,7 +75,7 @@ def test_ticks_that_are_lost_are_another_servers() -> None:
     notes = trial()
     del notes.arrived[2], notes.arrived[5]
     finding, *_ = judge([notes])
-    assert finding.found == "2 of 10 ticks did not come."
+    assert finding.found == f"2 of {TICKS} ticks did not come."
     assert "Redis" in finding.advice
 
 

@@ -21,7 +21,8 @@ from tokentape.client.http import BROKEN, CONNECT_TIMEOUT, Http, channel_path
 from tokentape.core.messages import SUBPROTOCOL
 
 CHANNEL: Final = "doctor"
-TICKS: Final = 10
+TICKS: Final = 20
+"""In two halves, so that a machine that stands still for a moment is not taken for something that collects."""
 INTERVAL: Final = 0.1
 """Seconds between two ticks: tokens come about as fast."""
 GRACE: Final = 3.0
