@@ -513,22 +513,47 @@ async def test_a_worker_does_not_take_its_own_run_from_itself(store) -> None:
         assert len(worker.provider.generations) == 1
 
 
-@pytest.mark.parametrize("found_by", ["its lease", "its entry"])
-async def test_p4_a_dead_worker_gives_way_to_another(store, found_by) -> None:
+async def test_p7_an_entry_that_comes_again_takes_no_run_from_who_only_stood_still(store, monkeypatch) -> None:
+    """It has begun the run, and stood still before it could finish the entry; all renewals are late with it."""
+    async with instances(store, WORKERS, WORKERS, WORKERS) as (server, one, two):
+
+        async def nothing(_job) -> None:
+            """As if it stood still here."""
+
+        monkeypatch.setattr(one.runs._jobs, "finish", nothing)
+        info, _ = await server.runs.start(request(on_crash="restart"))
+        # The other has heard of the run, and not yet that it runs.
+        await two.runs.find(info.id)
+        two.runs._registry._following.cancel()
+        await asyncio.gather(two.runs._registry._following, return_exceptions=True)
+        one.runs.work(1)
+        await begun(server, info.id, "")
+        for still in (one.runs._custody, server.runs._taker, two.runs._taker, one.runs._taker):
+            await still.aclose()
+        await asyncio.sleep(LEASE * 1.5)
+        assert two.runs.get(info.id).state == "queued"
+        two.runs.work(1)
+        await until_empty(store)
+        one.provider.say("whole", FINISH)
+        assert kinds(await events(server, info.id)) == ["start", "token", "usage", "done"]
+        assert two.provider.generations == []
+
+
+async def until_empty(store) -> None:
+    """Waits until the queue has no entry."""
+    async with asyncio.timeout(20):
+        while await store.count_jobs(QUEUE):  # noqa: ASYNC110 - a store does not tell
+            await asyncio.sleep(0.01)
+
+
+async def test_p4_a_dead_worker_gives_way_to_another(store) -> None:
     async with instances(store, WORKERS, WORKERS, WORKERS) as (server, one, two):
         one.runs.work(2)
         again, _ = await server.runs.start(request(on_crash="restart"))
         once, _ = await server.runs.start(request())
         for info in (again, once):
             await begun(server, info.id, "")
-        if found_by == "its entry":
-            for other in (server, two):
-                await other.runs._taker.aclose()
         await one.kill()
-        if found_by == "its entry":
-            await asyncio.sleep(LEASE * 1.2)
-            for info in (again, once):
-                await store.put_job(QUEUE, info.id)  # as the queue does with one that was taken and led to nothing
         two.runs.work(2)
         two.provider.say("text", FINISH)
         assert kinds(await events(server, again.id)) == ["start", "reset", "token", "usage", "done"]

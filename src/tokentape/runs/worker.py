@@ -83,9 +83,13 @@ class Worker:
 
     async def _take(self, job: Job) -> None:
         info = await self._registry.find(job.name)
-        if info is not None:
+        if info is not None and job.again:
+            await self._registry.catch_up()
+            info = self._registry.index.get(job.name)
+        if info is not None and info.state == "queued":
             await self._taker.take(info, worker=True)
-        # Whoever has it now has its lease, which says more than the queue.
+        # Whoever has it now has its lease, which says more than the queue. A run that runs is only taken from the dead, by
+        # those who look for orphans: they know when everybody stood still.
         await self._jobs.finish(job)
 
     async def _take_forgotten(self, room: int) -> None:

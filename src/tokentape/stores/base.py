@@ -340,6 +340,8 @@ class Job(NamedTuple):
 
     receipt: str
     name: str
+    again: bool = False
+    """Whether it was taken before, by somebody who has not finished it."""
 
 
 MAX_JOBS: Final = 100_000

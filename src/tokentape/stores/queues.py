@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable
+from typing import Final
 
 from tokentape.stores.base import MAX_JOBS, Job
+
+NEVER: Final = float("-inf")
+"""When an entry was taken that nobody has taken yet."""
 
 
 class LocalQueues:
@@ -23,7 +27,7 @@ class LocalQueues:
     async def put_job(self, queue: str, name: str) -> None:
         """Adds an entry at the end."""
         jobs = self._jobs.setdefault(queue, {})
-        jobs[str(next(self._receipts))] = (name, float("-inf"))
+        jobs[str(next(self._receipts))] = (name, NEVER)
         if len(jobs) > MAX_JOBS:
             del jobs[next(iter(jobs))]
         self._job_added.set()
@@ -52,5 +56,5 @@ class LocalQueues:
         for receipt, (name, taken_at) in self._jobs.get(queue, {}).items():
             if now >= taken_at + again:
                 self._jobs[queue][receipt] = (name, now)
-                return Job(receipt, name)
+                return Job(receipt, name, again=taken_at != NEVER)
         return None

@@ -370,11 +370,12 @@ class CapabilityContract:
             await queue.put_job("q", name)
         first = await queue.take_job("q", seconds=0.01, again=0.2)
         assert first is not None
+        assert not first.again
         # A store may measure this by the clock of its server.
         clock.advance(0.3)
         await asyncio.sleep(0.3)
         taken = [await queue.take_job("q", seconds=0.01, again=0.2) for _ in range(2)]
-        assert sorted(job.name for job in taken if job is not None) == ["a", "b"]
+        assert sorted((job.name, job.again) for job in taken if job is not None) == [("a", True), ("b", False)]
         for job in taken:
             assert job is not None
             await queue.finish_job("q", job)

@@ -75,7 +75,7 @@ class RedisQueues:
         """An entry that somebody took so long ago that they must have died before they did anything about it."""
         command: Command = ("XAUTOCLAIM", key, GROUP, CONSUMER, max(1, round(again * 1000)), "0", "COUNT", 1)
         answer = await self._try(self._link, key, command)
-        return _job(answer[1]) if answer else None
+        return _job(answer[1], again=True) if answer else None
 
     async def _try(self, link: Link, key: str, command: Command) -> Any:
         """What Redis answers; None when there was no group, which there is from then on."""
@@ -99,8 +99,8 @@ class RedisQueues:
         return self._taking
 
 
-def _job(entries: Any) -> Job | None:
+def _job(entries: Any, *, again: bool = False) -> Job | None:
     if not entries:
         return None
     receipt, fields = entries[0]
-    return Job(receipt.decode(), fields[1].decode())
+    return Job(receipt.decode(), fields[1].decode(), again)
