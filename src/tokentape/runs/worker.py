@@ -88,8 +88,8 @@ class Worker:
             info = self._registry.index.get(job.name)
         if info is not None and info.state == "queued":
             await self._taker.take(info, worker=True)
-        # Whoever has it now has its lease, which says more than the queue. A run that runs is only taken from the dead, by
-        # those who look for orphans: they know when everybody stood still.
+        # Whoever has it now has its lease, which says more than the queue. One that runs is only taken from the dead,
+        # by those who look for orphans: they know when everybody stood still.
         await self._jobs.finish(job)
 
     async def _take_forgotten(self, room: int) -> None:
