@@ -175,7 +175,8 @@ async def test_a_read_full_of_tiny_frames_becomes_no_queue_of_messages(rig, raw)
     assert await raw.closed() == CloseCode.POLICY  # they are no requests
 
 
-async def test_a_read_full_of_requests_does_not_hold_the_loop(rig, raw):
+async def test_a_read_full_of_requests_does_not_hold_the_loop(rig):
+    raw = await rig.raw(window=4 * 1_048_576)  # who reads more slowly than it asks is cut
     raw.send(frame(TEXT, PING_REQUEST))
     await raw.receive()
     (connection,) = rig.server.server_state.connections

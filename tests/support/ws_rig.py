@@ -298,16 +298,17 @@ class RawPeer:
         self.pongs = 0
 
     @classmethod
-    async def connect(cls, port: int, *, headers: str = "") -> "RawPeer":
+    async def connect(cls, port: int, *, headers: str = "", window: int = 16_384) -> "RawPeer":
+        """`window` is how many bytes it takes without being told to read, roughly."""
         sock = socket.socket()
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
         sock.setblocking(False)
         try:
             await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
         except OSError:
             sock.close()
             raise
-        reader, writer = await asyncio.open_connection(sock=sock, limit=1024)
+        reader, writer = await asyncio.open_connection(sock=sock, limit=window // 16)
         key = base64.b64encode(os.urandom(16)).decode()
         writer.write(
             f"GET /v1/ws HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
