@@ -75,10 +75,14 @@ def _single_events(results: Results) -> Iterator[Line]:
                 shown = f"{merged.median:.1f} events per read: they were merged, so this says nothing"
                 yield Line(workload="a", text=text, measured=shown, verdict="not measured")
             else:
-                yield _in_turns(text, results.figure(where, "times_floor"), limit)
+                yield _in_turns(results, where, "times_floor", text, limit)
 
 
-def _in_turns(text: str, times: Figure | None, limit: float) -> Line:
+def _in_turns(results: Results, where: Key, name: str, text: str, limit: float) -> Line:
+    worst = results.worst(where)
+    if worst is not None and worst.status == "failed":
+        return Line(workload="a", text=text, measured=worst.reason, verdict="not met")
+    times = results.figure(where, name)
     shown = f"{times.median:.2f} × ({times.low:.2f}–{times.high:.2f} in {times.rounds} pairs)" if times else "–"
     return _judge("a", text, times.median if times else None, limit, shown)
 
@@ -128,10 +132,9 @@ def _unthrottled(results: Results) -> Iterator[Line]:
 def _latency(results: Results) -> Iterator[Line]:
     watchers, rate = turns.loads(FULL)[0]
     for ours in OURS:
-        times = results.figure(turns.key(ours, watchers, rate), "p99_times_floor")
-        where = f"{transport_name(ours)}, {watchers:,} watchers, in turns"
-        text = f"p99 at {rate} events/s within 1.5 × the C floor's: {where}"
-        yield _in_turns(text, times, 1.5)
+        how = f"{transport_name(ours)}, {watchers:,} watchers, in turns"
+        text = f"p99 at {rate} events/s within 1.5 × the C floor's: {how}"
+        yield _in_turns(results, turns.key(ours, watchers, rate), "p99_times_floor", text, 1.5)
 
 
 def _against(times: float | None, own: Figure | None, other: Figure | None, unit: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 from bench_results import Builder, everything_met
 
 import run as command
-from harness import acceptance, readme, results, tables
+from harness import acceptance, readme, results, tables, turns
 from harness.markdown import Table, plain, ranged, times
 from harness.results import Key
 from harness.stats import figure
@@ -108,6 +108,14 @@ def test_each_requirement_can_be_missed(text: str, spoil: object):
     assert callable(spoil)
     spoil(build)
     assert line(build, text).verdict == "not met"
+
+
+def test_who_fails_in_its_turns_has_not_met_what_the_others_would_say():
+    build = everything_met()
+    build.add(turns.key("tokentape-sse", 1000, 50), status="failed", reason="3 watchers did not get every event")
+    found = line(build, "SSE, 1,000 watchers, 50 events/s")
+    assert (found.verdict, found.measured) == ("not met", "3 watchers did not get every event")
+    assert line(build, "WebSocket, 1,000 watchers, 50 events/s").verdict == "met"
 
 
 def test_a_server_that_does_not_get_all_connected_has_not_met_it():

@@ -44,6 +44,12 @@ def test_a_buffer_that_got_full_keeps_the_rest() -> None:
     assert "proxy_buffering off" in finding.advice
 
 
+def test_a_connection_that_is_cut_in_the_middle_of_the_ticks_is_no_buffer() -> None:
+    notes = trial(arrived={number: 100 + number * INTERVAL for number in range(5)}, ended=True)
+    finding, *_ = judge([notes])
+    assert finding.found == f"The connection was cut in the middle of the ticks: 5 of {TICKS} came."
+
+
 def test_ticks_that_come_in_one_piece_are_buffered() -> None:
     late = dict.fromkeys(range(TICKS), 102.0) | {TICKS: 140.0}
     [finding] = judge([trial(arrived=late)])

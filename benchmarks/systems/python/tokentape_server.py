@@ -50,21 +50,30 @@ class Generation:
         """Returns when the store has the last event."""
         if self._run is None:
             self._run = await self._tape.record(self._events(), channel=CHANNEL)
+        self._check(self._run)
         said: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._pieces.put_nowait((ticks, said))
         last = await said
         # Not by watching the run: that would be one more watcher to serve.
         while not await self._has(last):
-            if self._run.info.reason is not None:
-                raise RuntimeError(f"the run has ended with {self._run.info.reason}")
+            self._check(self._run)
             await asyncio.sleep(POLL_SECONDS)
+
+    def _check(self, run: Run) -> None:
+        if run.info.reason is not None:
+            raise RuntimeError(f"the run has ended with {run.info.reason}")
 
     async def _events(self) -> AsyncGenerator[dict[str, Any], None]:
         while True:
             ticks, said = await self._pieces.get()
             text = ""
-            async for _seq, text in ticks:
-                yield {"type": "bench:tick", "data": {"text": text}}
+            try:
+                async for _seq, text in ticks:
+                    yield {"type": "bench:tick", "data": {"text": text}}
+            except BaseException:
+                # Whoever waits for the end of this piece would wait for ever.
+                said.set_exception(RuntimeError("the run has ended in the middle of its events"))
+                raise
             said.set_result(text)
 
     async def _has(self, text: str) -> bool:

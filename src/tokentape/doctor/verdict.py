@@ -72,8 +72,14 @@ def _refused(status: int) -> str:
 
 def _delivery(trial: Trial, between: Intermediary) -> Finding:
     missing = [number for number in range(TICKS) if number not in trial.arrived]
-    cut = trial.ended and trial.cut_after is None
-    if missing and not cut and missing == list(range(missing[0], TICKS)):
+    if missing and trial.ended and trial.cut_after is None:
+        return Finding(
+            trial.transport,
+            "failure",
+            f"The connection was cut in the middle of the ticks: {TICKS - len(missing)} of {TICKS} came.",
+            f"Look at the log of the server, and of what stands before it. {between.name}: {between.idle}.",
+        )
+    if missing and missing == list(range(missing[0], TICKS)):
         # A buffer that got full in between keeps the rest.
         came = f"only {missing[0]}" if missing[0] else "none"
         return Finding(
